@@ -1,0 +1,186 @@
+//! Congestion controllers, watched: what quinn tells a controller is what it tells nobody else.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+use quinn_proto::RttEstimator;
+use quinn_proto::congestion::{
+    BbrConfig, Controller, ControllerFactory, ControllerMetrics, CubicConfig, NewRenoConfig,
+};
+
+/// What a probe may have beyond what is in flight: any datagram.
+const PROBE: u64 = 1 << 16;
+
+/// Facts that only a controller sees. Atomic since quinn wants controllers `Sync`.
+#[derive(Default)]
+pub struct Observations {
+    in_flight: AtomicU64,
+    latest_rtt_nanoseconds: AtomicU64,
+    probe_allowed: AtomicBool,
+}
+
+impl Observations {
+    /// Bytes sent and neither acknowledged nor lost; exact after each ACK.
+    pub fn bytes_in_flight(&self) -> u64 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// A transmit that wants an acknowledgement has left: quinn tells controllers of all alike.
+    pub fn sent(&self, bytes: u64) {
+        self.in_flight.fetch_add(bytes, Relaxed);
+    }
+
+    /// The next datagram may leave whatever the window says.
+    pub fn allow_probe(&self) {
+        self.probe_allowed.store(true, Relaxed);
+    }
+
+    /// Whether that datagram is still to come.
+    fn is_probe_allowed(&self) -> bool {
+        self.probe_allowed.load(Relaxed)
+    }
+
+    /// How many datagrams may leave together: a probe goes alone.
+    pub fn max_segments(&self, usual: usize) -> usize {
+        if self.is_probe_allowed() { 1 } else { usual }
+    }
+
+    /// Seconds from the sending of the packet last acknowledged to its ACK; 0 before any.
+    pub fn latest_rtt(&self) -> f64 {
+        self.latest_rtt_nanoseconds.load(Relaxed) as f64 / 1e9
+    }
+}
+
+/// The controller of that name, reporting to `observations`. None for an unknown name.
+pub fn factory(
+    name: &str,
+    observations: Arc<Observations>,
+) -> Option<Arc<dyn ControllerFactory + Send + Sync>> {
+    Some(match name {
+        "cubic" => watched(CubicConfig::default(), observations),
+        "bbr" => watched(BbrConfig::default(), observations),
+        "reno" => watched(NewRenoConfig::default(), observations),
+        _ => return None,
+    })
+}
+
+fn watched<F>(inner: F, observations: Arc<Observations>) -> Arc<dyn ControllerFactory + Send + Sync>
+where
+    F: ControllerFactory + Send + Sync + 'static,
+{
+    Arc::new(WatchedFactory {
+        inner: Arc::new(inner),
+        observations,
+    })
+}
+
+struct WatchedFactory<F> {
+    inner: Arc<F>,
+    observations: Arc<Observations>,
+}
+
+impl<F: ControllerFactory + Send + Sync + 'static> ControllerFactory for WatchedFactory<F> {
+    fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn Controller> {
+        Box::new(Watched {
+            inner: self.inner.clone().build(now, current_mtu),
+            observations: self.observations.clone(),
+            begun: now,
+        })
+    }
+}
+
+struct Watched {
+    inner: Box<dyn Controller>,
+    observations: Arc<Observations>,
+    /// What was sent earlier went by another path, and says nothing about this one (RFC 9000
+    /// section 9.4).
+    begun: Instant,
+}
+
+impl Controller for Watched {
+    fn on_sent(&mut self, now: Instant, bytes: u64, last_packet_number: u64) {
+        self.observations.probe_allowed.store(false, Relaxed);
+        self.inner.on_sent(now, bytes, last_packet_number);
+    }
+
+    fn on_ack(
+        &mut self,
+        now: Instant,
+        sent: Instant,
+        bytes: u64,
+        app_limited: bool,
+        rtt: &RttEstimator,
+    ) {
+        if sent < self.begun {
+            return;
+        }
+        let sample = now.saturating_duration_since(sent).as_nanos() as u64;
+        self.observations
+            .latest_rtt_nanoseconds
+            .store(sample, Relaxed);
+        self.inner.on_ack(now, sent, bytes, app_limited, rtt);
+    }
+
+    fn on_end_acks(
+        &mut self,
+        now: Instant,
+        in_flight: u64,
+        app_limited: bool,
+        largest_packet_num_acked: Option<u64>,
+    ) {
+        self.observations.in_flight.store(in_flight, Relaxed);
+        self.inner
+            .on_end_acks(now, in_flight, app_limited, largest_packet_num_acked);
+    }
+
+    fn on_congestion_event(
+        &mut self,
+        now: Instant,
+        sent: Instant,
+        is_persistent_congestion: bool,
+        lost_bytes: u64,
+    ) {
+        let in_flight = self.observations.bytes_in_flight();
+        self.observations
+            .in_flight
+            .store(in_flight.saturating_sub(lost_bytes), Relaxed);
+        if sent >= self.begun {
+            self.inner
+                .on_congestion_event(now, sent, is_persistent_congestion, lost_bytes);
+        }
+    }
+
+    fn on_mtu_update(&mut self, new_mtu: u16) {
+        self.inner.on_mtu_update(new_mtu);
+    }
+
+    fn window(&self) -> u64 {
+        let window = self.inner.window();
+        if !self.observations.is_probe_allowed() {
+            return window;
+        }
+        window.max(self.observations.bytes_in_flight()) + PROBE
+    }
+
+    fn metrics(&self) -> ControllerMetrics {
+        self.inner.metrics()
+    }
+
+    fn clone_box(&self) -> Box<dyn Controller> {
+        Box::new(Self {
+            inner: self.inner.clone_box(),
+            observations: self.observations.clone(),
+            begun: self.begun,
+        })
+    }
+
+    fn initial_window(&self) -> u64 {
+        self.inner.initial_window()
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self.inner.into_any()
+    }
+}

@@ -1,0 +1,1 @@
+"""Who you are: keys, agents, certificates, known hosts, authorized keys."""

@@ -1,0 +1,1 @@
+"""Ways to a server, and the choice among them."""

@@ -1,0 +1,1 @@
+"""`--doctor`: what of the way to a server works."""

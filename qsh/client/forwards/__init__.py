@@ -1,0 +1,1 @@
+"""Forwards as the command line and the configuration ask for them."""

@@ -1,0 +1,1 @@
+"""The client's part in a login: keys, questions, tickets."""

@@ -1,0 +1,1 @@
+"""Sharing a connection: OpenSSH's ControlMaster."""

@@ -1,0 +1,1 @@
+"""How running clients fare, told to their user."""

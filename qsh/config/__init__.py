@@ -1,0 +1,1 @@
+"""ssh_config and sshd_config: files and command lines to frozen settings."""

@@ -1,0 +1,1 @@
+"""Forwarding: what rides on channels, the same code on both sides."""

@@ -1,0 +1,95 @@
+"""Tunnels (-w): the packets of a tun or tap device, one QUIC datagram each.
+
+Nothing beneath is sent again, so that what is inside sees the path's own loss and repairs it
+itself. The device is as wide as the path, though not narrower than IPv6 wants; what does not fit
+goes by the channel's stream (forward.flow).
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from qsh.forward.flow import Flow, Oversize
+from qsh.log import logger
+from qsh.net.channel import Channel
+from qsh.net.tasks import cancel, spawn
+from qsh.record import record
+from qsh.wire.forward_messages import ETHERNET
+
+_log = logger("tunnel")
+
+MIN_SIZE = 1280
+"""Bytes of the largest packet, at least: IPv6's (RFC 8200 section 5)."""
+ETHERNET_HEAD = 14
+"""Bytes of a frame that its MTU does not count."""
+LOOK_EVERY = 1.0
+"""Seconds between two looks at the path's size."""
+READS_PER_TURN = 64
+MAX_PACKET = 65535 + ETHERNET_HEAD
+
+
+@record
+class Device:
+    """An open tunnel device. `resize` sets its MTU; raises OSError."""
+
+    descriptor: int
+    name: str
+    mode: int
+    resize: Callable[[str, int], Awaitable[None]]
+
+
+class Tunnel:
+    """One device on one channel. Owns the device."""
+
+    def __init__(self, channel: Channel, device: Device) -> None:
+        self._channel = channel
+        self._device = device
+        self._flow = Flow(channel, self._write, Oversize.STREAM)
+        self._size = 0
+
+    async def run(self) -> None:
+        """Carry packets until the channel is over. It must be open."""
+        loop = asyncio.get_running_loop()
+        descriptor = self._device.descriptor
+        self._flow.opened()
+        loop.add_reader(descriptor, self._readable)
+        resizing = spawn(self._follow_path(), "tunnel: size")
+        try:
+            await self._channel.wait_closed()
+        finally:
+            await cancel(resizing)
+            loop.remove_reader(descriptor)
+            self._flow.close()
+            os.close(descriptor)
+
+    def _readable(self) -> None:
+        packets = []
+        with suppress(OSError):  # no more
+            for _ in range(READS_PER_TURN):
+                packets.append(os.read(self._device.descriptor, MAX_PACKET))
+        if packets:
+            self._flow.send(packets)
+
+    def _write(self, packets: list[bytes]) -> None:
+        for packet in packets:
+            with suppress(OSError):  # the device is down, or this is no packet: as lost
+                os.write(self._device.descriptor, packet)
+
+    async def _follow_path(self) -> None:
+        while True:
+            size = device_size(self._channel.max_datagram, self._device.mode)
+            if size != self._size:
+                self._size = size
+                try:
+                    await self._device.resize(self._device.name, size)
+                except OSError as error:
+                    _log.debug1("%s keeps its size: %s", self._device.name, error.strerror)
+                    return
+                _log.debug1("%s takes packets of %d bytes", self._device.name, size)
+            await asyncio.sleep(LOOK_EVERY)
+
+
+def device_size(max_datagram: int, mode: int) -> int:
+    """The MTU of a device whose packets go over a path that carries so much in one datagram."""
+    return max(MIN_SIZE, max_datagram - (ETHERNET_HEAD if mode == ETHERNET else 0))

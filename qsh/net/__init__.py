@@ -1,0 +1,1 @@
+"""Everything that awaits: sockets, the driver, connections and channels."""

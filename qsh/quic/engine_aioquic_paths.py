@@ -1,0 +1,58 @@
+"""Moving to another path, and breaking silence, with aioquic's connection.
+
+aioquic follows a peer that moves; what it lacks is the moving side, the forgetting of what was
+learned about the old path (RFC 9000 section 9.4), and a way to have a sign of life at once.
+"""
+
+# ruff: noqa: E402  aioquic is made light before it is imported
+
+import math
+
+from qsh.lazy import light_aioquic
+
+light_aioquic()
+
+from aioquic.quic.congestion.base import create_congestion_control
+from aioquic.quic.recovery import QuicPacketRecovery
+
+from qsh.quic.engine_aioquic_congestion import BurstPacer, carry_over
+from qsh.quic.engine_aioquic_connection import Connection
+
+
+def migrate(connection: Connection, now: float) -> None:
+    """What is sent from now on leaves from another local address: with a connection ID that the
+    old path has not seen (RFC 9000 section 9.5), and at once."""
+    connection.change_connection_id()
+    forget_path(connection, now)
+    kick(connection, now)
+
+
+def kick(connection: Connection, now: float) -> None:
+    """Ask for a sign of life now, whatever timers and congestion window say: by sending the oldest
+    unanswered data again if there is any, else by a PING."""
+    loss = connection._loss
+    loss._pto_count = 0
+    loss.reschedule_data(now=now)
+
+
+def forget_path(connection: Connection, now: float) -> None:
+    """Round trip times and congestion window are those of another path; what is under way there
+    says nothing about this one (RFC 9000 section 9.4)."""
+    loss = connection._loss
+    configuration = connection.configuration
+    controller = create_congestion_control(
+        configuration.congestion_control_algorithm,
+        max_datagram_size=connection._max_datagram_size,
+    )
+    carry_over(loss._cc, controller, now)
+    loss._cc = controller
+    connection.path_size.forget(now)
+    loss._pacer = BurstPacer(max_datagram_size=connection._max_datagram_size)
+    _forget_round_trips(loss)
+
+
+def _forget_round_trips(loss: QuicPacketRecovery) -> None:
+    loss._pto_count = 0
+    loss._rtt_initialized = False
+    loss._rtt_min = math.inf
+    loss._rtt_variance = 0.0

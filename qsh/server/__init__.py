@@ -1,0 +1,1 @@
+"""qshd, the daemon."""

@@ -1,0 +1,1 @@
+"""The privileged side of one connection: judges what its worker asks for."""

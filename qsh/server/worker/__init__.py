@@ -1,0 +1,1 @@
+"""The side of one connection that speaks QUIC, without rights."""

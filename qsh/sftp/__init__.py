@@ -1,0 +1,1 @@
+"""File transfer: what rides on a channel whose subsystem is sftp."""

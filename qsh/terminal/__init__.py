@@ -1,0 +1,1 @@
+"""Terminal state without I/O."""

@@ -1,0 +1,1 @@
+"""Everything that proves qsh: `python -m tests`."""

@@ -1,0 +1,85 @@
+"""All checks by one command: ruff, mypy --strict, pytest with coverage, in that order.
+
+    python -m tests              what every change must pass
+    python -m tests --full       also the long tests
+    python -m tests -k login     further arguments go to pytest
+
+Where cargo is installed the native engine is checked (clippy, cargo test) and built first, which
+is done once for each state of its sources; tests that concern the engines then run on both and on
+mixed pairs. As root the tests run twice: as a throw-away user without rights, and as root with all
+that needs it (mixed pairs of engines are then left to the user, but for --full). The exit status is
+0 only if everything passed; pytest's closing line comes last.
+"""
+
+import os
+import subprocess
+import sys
+
+from tests.native_engine import build_wheel, check, has_cargo, install_wheel
+from tests.plain_user import PlainUser
+from tests.sources import ROOT
+
+COVERAGE = ["--cov=qsh", "--cov-report=term:skip-covered"]
+
+
+PARALLEL = ["-n", "4"]
+"""Most of the tests' time is waiting; what they share of the machine has names of their own."""
+
+BOUNDS = ["--maxfail=30", "--session-timeout=2000"]
+"""What is broken throughout is told soon (seconds)."""
+
+
+def announce(title: str) -> None:
+    print(f"\n── {title}", flush=True)
+
+
+def run(title: str, *command: str) -> bool:
+    """Run a step in the project's root, showing its output; whether it passed."""
+    announce(f"{title}: {' '.join(command[2:] if command[1:2] == ('-m',) else command)}")
+    return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL).returncode == 0
+
+
+def run_module(*command: str) -> bool:
+    return run(command[0], sys.executable, "-m", *command)
+
+
+def native_engine() -> bool:
+    """Build and install the native engine where that is possible; False if it should and fails."""
+    if not has_cargo():
+        announce("native engine: no cargo here, so the tests run on aioquic alone")
+        return True
+    announce("native engine: cargo clippy, cargo test, and its wheel")
+    wheel = build_wheel()
+    return wheel is not None and check() and install_wheel(wheel, sys.executable)
+
+
+def bounds(arguments: list[str]) -> list[str]:
+    return [] if "--full" in arguments else BOUNDS
+
+
+def as_plain_user(arguments: list[str]) -> bool:
+    """The tests once more, by a user without rights."""
+    announce("pytest as a plain user")
+    with PlainUser() as user:
+        return user.pytest([*PARALLEL, *bounds(arguments), *arguments])
+
+
+def main(arguments: list[str]) -> int:
+    if {"-h", "--help"} & set(arguments):
+        print(__doc__)
+        return 0
+    passed = {
+        "native engine": native_engine(),
+        "ruff": run_module("ruff", "check", "."),
+        "mypy": run_module("mypy", "--strict"),
+    }
+    if os.geteuid() == 0:
+        passed["pytest as a plain user"] = as_plain_user(arguments)
+    passed["pytest"] = run_module("pytest", *COVERAGE, *PARALLEL, *bounds(arguments), *arguments)
+    if failed := [name for name, good in passed.items() if not good]:
+        print(f"\nfailed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

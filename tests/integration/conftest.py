@@ -1,0 +1,118 @@
+"""Fixtures of the integration tests: `daemon`, `qsh`, `ssh_agent`, `tmux`, for every engine pair.
+
+A test that uses `daemon` or `qsh` runs once per pair of engines (client×server) among those that
+are installed; with `@pytest.mark.one_pair` only on the default pair. The tests of the server, which
+speak to it in their own process, run once per engine.
+"""
+
+import itertools
+import os
+import re
+import subprocess
+import uuid
+from pathlib import Path
+
+import pytest
+
+from qsh.quic.engine import available
+from tests.integration.harness import Client, Daemon, missing_programs, public
+from tests.pam_system import account, module, service  # noqa: F401
+from tests.tmux import Tmux
+
+
+def pytest_generate_tests(metafunc):
+    if "engines" in metafunc.fixturenames:
+        pairs = list(itertools.product(available(), repeat=2))
+        if os.geteuid() == 0 and not metafunc.config.getoption("--full"):
+            # `python -m tests` has the plain user try the mixed pairs.
+            pairs = [pair for pair in pairs if pair[0] == pair[1]]
+        if metafunc.module.__name__.rpartition(".")[2].startswith("test_server_"):
+            pairs = [(server, server) for server in available()]  # as raw_client.connected has it
+        if metafunc.definition.get_closest_marker("one_pair"):
+            pairs = pairs[:1]
+        metafunc.parametrize("engines", pairs, ids="-".join, scope="module")
+
+
+@pytest.fixture(scope="module")
+def engines():
+    """Names of the client's and the server's engine. The pairs come from pytest_generate_tests."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def openssh():
+    """The programs that make keys and agents; without them there is nothing to log in with."""
+    if missing := missing_programs("ssh-keygen"):
+        pytest.skip(f"not installed here: {', '.join(missing)}")
+
+
+@pytest.fixture(scope="module")
+def shared_daemon(engines, tmp_path_factory):
+    """One qshd for all tests of a file and pair; use `daemon`, which gives it clean files."""
+    daemon = Daemon(tmp_path_factory.mktemp("qshd"), engines[1]).start()
+    yield daemon
+    daemon.stop()
+
+
+@pytest.fixture
+def daemon(shared_daemon):
+    """A running qshd whose authorized_keys is empty (until `qsh` puts its key there)."""
+    shared_daemon.authorize()
+    return shared_daemon
+
+
+@pytest.fixture
+def own_daemon(engines, tmp_path):
+    """Start a qshd with qshd_config lines of one's own: own_daemon("PermitTTY no", …)."""
+    started = []
+
+    def start(*settings):
+        daemon = Daemon(tmp_path / f"qshd{len(started)}", engines[1], settings).start()
+        started.append(daemon)
+        return daemon
+
+    yield start
+    for daemon in started:
+        daemon.stop()
+
+
+@pytest.fixture
+def new_client(engines, tmp_path):
+    """A client of a given daemon, authorized and trusting: new_client(daemon) → Client."""
+
+    def make(daemon, name="home"):
+        client = Client(tmp_path / name, engines[0], daemon.address, daemon.port)
+        client.known_hosts.write_text(daemon.known_hosts_line() + "\n")
+        daemon.authorize(public(client.key))
+        return client
+
+    return make
+
+
+@pytest.fixture
+def qsh(daemon, new_client):
+    """Run `qsh`: qsh("host", "true") → Result(status, stdout, stderr). Its key is authorized."""
+    return new_client(daemon)
+
+
+@pytest.fixture
+def ssh_agent(tmp_path):
+    """The real ssh-agent: its socket's path. Add keys with `ssh-add` (SSH_AUTH_SOCK set)."""
+    if missing := missing_programs("ssh-agent", "ssh-add"):
+        pytest.skip(f"not installed here: {', '.join(missing)}")
+    path = Path("/tmp") / f"qsh-agent-{uuid.uuid4().hex[:12]}"  # short: a socket's path is bounded
+    process = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.PIPE)
+    assert re.search(rb"SSH_AUTH_SOCK=", process.stdout.readline())
+    yield path
+    process.terminate()
+    process.communicate()
+    path.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def tmux(tmp_path):
+    """A tmux of one pane: type into it, read its screen."""
+    if missing := missing_programs("tmux"):
+        pytest.skip(f"not installed here: {', '.join(missing)}")
+    terminal = Tmux(Path("/tmp") / f"qsh-tmux-{uuid.uuid4().hex[:12]}")
+    yield terminal
+    terminal.close()

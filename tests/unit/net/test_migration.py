@@ -1,0 +1,282 @@
+"""A client that moves, and networks that go away, on a virtual clock; over every engine."""
+
+import asyncio
+import os
+import socket
+
+import pytest
+
+from qsh.net.endpoint import Endpoint
+from qsh.net.liveness import KeepAlive
+from qsh.net.migration import Migrator
+from qsh.quic.engine import EngineConfig
+from tests.pair import CLIENT_ADDRESS, SERVER_ADDRESS, Conditions, read_all, run, write_all
+
+DAY = EngineConfig(idle_timeout=86400.0)
+ROUND_TRIP = 0.1
+WIFI, LTE = CLIENT_ADDRESS[0], "198.51.100.7"
+SERVER = Endpoint(socket.AF_INET, SERVER_ADDRESS)
+SERVER_6 = Endpoint(socket.AF_INET6, ("2001:db8::2", 22, 0, 0))
+
+
+class World:
+    """A pair whose client is watched by a Migrator, on a machine whose addresses we set."""
+
+    def __init__(self, pair, *endpoints):
+        self.pair, self.network = pair, pair.network
+        self.sources = {socket.AF_INET: WIFI}
+        self.opened = []
+        self.asleep = 0.0
+        self.gone = set()
+        self.keep_alive = KeepAlive()
+        self.migrator = Migrator(
+            pair.client, endpoints or (SERVER,), self.open_link,
+            find_source=lambda endpoint: self.sources.get(endpoint.family),
+            has_address=lambda host: host not in self.gone,
+            clock=lambda: asyncio.get_running_loop().time() + self.asleep,
+            keep_alive=self.keep_alive,
+        )  # fmt: skip
+
+    def open_link(self, endpoint, _bind_address):
+        self.opened.append(endpoint)
+        link = self.network.new_path((self.sources[endpoint.family], 40001 + len(self.opened)))
+        link.remote = endpoint.sockaddr[:2]
+        return link
+
+    def move_to(self, address):
+        self.sources[socket.AF_INET] = address
+        self.migrator.network_changed()
+
+
+USUAL = Conditions(latency=ROUND_TRIP / 2)
+
+
+def world(pair, test, conditions=USUAL, endpoints=()):
+    """Run the test with a World in which a session is open: (world, ours, theirs)."""
+
+    async def main():
+        async with pair(conditions, config=DAY) as two:
+            await two.log_in()
+            here = World(two, *endpoints)
+            here.migrator.start()
+            try:
+                await test(here, *await two.open_channel())
+            finally:
+                here.migrator.stop()
+
+    run(main())
+
+
+def now():
+    return asyncio.get_running_loop().time()
+
+
+async def echo_time(ours, theirs, key=b"k"):
+    """Seconds until a key comes back."""
+    begin = now()
+    await ours.write(key)
+    assert await theirs.read() == key
+    await theirs.write(key)
+    assert await ours.read() == key
+    return now() - begin
+
+
+def test_output_follows_a_client_that_types_nothing(pair):
+    async def test(world, ours, theirs):
+        world.move_to(LTE)
+        begin = now()
+        await theirs.write(b"tail -f")
+        assert await ours.read() == b"tail -f"
+        assert now() - begin < 2 * ROUND_TRIP + 0.3
+        assert world.pair.client.migrations == 1
+
+    world(pair, test)
+
+
+@pytest.mark.parametrize("gap", [0, 3])
+def test_a_transfer_goes_on_byte_for_byte(pair, gap):
+    async def test(world, ours, theirs):
+        up, down = os.urandom(1 << 20), os.urandom(1 << 20)
+        sending = asyncio.gather(write_all(ours, up), write_all(theirs, down))
+        reading = asyncio.gather(read_all(theirs), read_all(ours))
+        for number in range(4):
+            await asyncio.sleep(0.3)
+            if gap:
+                world.network.cut()
+                world.move_to(None)
+                await asyncio.sleep(gap)
+                world.network.mend()
+            world.move_to(f"198.51.100.{number}")
+        await sending
+        assert await reading == [up, down]
+        assert world.pair.client.migrations >= 4
+
+    world(pair, test, Conditions(latency=0.02, rate=2e6, loss=0.002))
+
+
+def test_a_nat_that_forgets_is_followed_by_the_server(pair):
+    async def test(world, ours, theirs):
+        world.network.rebind(("203.0.113.9", 61000))
+        assert await echo_time(ours, theirs) < 2 * ROUND_TRIP + 0.5
+        await asyncio.sleep(1)
+        assert world.pair.server.remote == ("203.0.113.9", 61000)
+
+    world(pair, test)
+
+
+@pytest.mark.parametrize("seconds", [1, 30, 120, 3600])
+def test_after_a_blackout_the_key_typed_in_it_is_echoed_at_once(pair, seconds):
+    async def test(world, ours, theirs):
+        await echo_time(ours, theirs)
+        world.network.cut()
+        await ours.write(b"k")
+        await asyncio.sleep(seconds)
+        begin = now()
+        world.network.mend()
+        assert await theirs.read() == b"k"
+        await theirs.write(b"k")
+        assert await ours.read() == b"k"
+        assert now() - begin < 2 * ROUND_TRIP + max(0.5, seconds / 1000)
+
+    world(pair, test)
+
+
+def test_output_of_a_blackout_arrives_without_a_key(pair):
+    async def test(world, ours, theirs):
+        world.network.cut()
+        await theirs.write(b"build done")
+        await asyncio.sleep(60)
+        begin = now()
+        world.network.mend()
+        assert await ours.read() == b"build done"
+        assert now() - begin < 2 * ROUND_TRIP + 0.5
+
+    world(pair, test)
+
+
+def test_the_first_packet_leaves_within_a_tenth_of_a_second_of_the_networks_return(pair):
+    async def test(world, ours, theirs):
+        world.sources.clear()
+        world.network.cut()
+        await ours.write(b"k")
+        world.migrator.network_changed()
+        await asyncio.sleep(7200)
+        begin = now()
+        world.network.mend()
+        world.move_to(WIFI)
+        assert await theirs.read() == b"k"
+        assert now() - begin < 0.1 + 1.5 * ROUND_TRIP
+
+    world(pair, test)
+
+
+def test_the_old_path_is_taken_again_if_the_new_one_is_dead(pair):
+    async def test(world, ours, theirs):
+        old = world.network.client
+        world.move_to(LTE)
+        dead = world.network.client
+        dead.close()
+        world.network.to_client.target = old
+        assert await echo_time(ours, theirs) < 4
+        assert world.pair.client.local == CLIENT_ADDRESS
+
+    world(pair, test)
+
+
+def test_the_other_family_is_tried_when_one_is_silent(pair):
+    async def test(world, ours, theirs):
+        world.sources[socket.AF_INET6] = "2001:db8::1"
+        old = world.network.client
+        world.network.to_client.target = None
+        old.close()
+        assert await echo_time(ours, theirs) < 8
+        assert world.opened == [SERVER_6]
+        assert world.pair.client.remote == ("2001:db8::2", 22)
+
+    world(pair, test, endpoints=(SERVER, SERVER_6))
+
+
+def test_without_ipv4_ipv6_is_taken_at_once(pair):
+    async def test(world, ours, theirs):
+        world.sources = {socket.AF_INET6: "2001:db8::1"}
+        world.migrator.network_changed()
+        assert await echo_time(ours, theirs) < 2 * ROUND_TRIP + 0.3
+        assert world.opened == [SERVER_6]
+
+    world(pair, test, endpoints=(SERVER, SERVER_6))
+
+
+def test_a_box_that_has_forgotten_us_is_passed_by_another_port(pair):
+    async def test(world, ours, theirs):
+        world.network.client.close()
+        assert await echo_time(ours, theirs) < 15
+        assert world.opened == [SERVER]
+
+    world(pair, test)
+
+
+def test_a_laptop_that_wakes_up_says_so(pair):
+    async def test(world, ours, theirs):
+        await asyncio.sleep(30)
+        sent = world.network.to_server.sent
+        world.asleep = 3600
+        await asyncio.sleep(1.5)
+        assert world.network.to_server.sent > sent
+
+    world(pair, test)
+
+
+def test_news_that_change_nothing_move_nothing(pair):
+    async def test(world, ours, theirs):
+        for _ in range(10):
+            world.migrator.network_changed()
+        await asyncio.sleep(60)
+        assert world.pair.client.migrations == 0
+
+    world(pair, test)
+
+
+def test_an_idle_session_is_quiet(pair):
+    async def test(world, ours, theirs):
+        await asyncio.sleep(10)
+        network = world.network
+        minutes = []
+        for _ in range(30):
+            before = network.to_server.sent + network.to_client.sent
+            await asyncio.sleep(60)
+            minutes.append(network.to_server.sent + network.to_client.sent - before)
+        assert max(minutes) <= 3
+        assert sum(minutes) >= 10
+        assert await echo_time(ours, theirs) < ROUND_TRIP + 0.01
+
+    world(pair, test)
+
+
+def test_pauses_grow_no_longer_than_the_nat_remembers(pair):
+    """A NAT that forgets after a minute of quiet: it is found out once, and then kept awake."""
+
+    async def test(world, ours, theirs):
+        network, port, last = world.network, 50000, now()
+        seen = network.to_server.sent
+        for _ in range(3600):
+            await asyncio.sleep(1)
+            if network.to_server.sent != seen:
+                seen, last = network.to_server.sent, now()
+            elif now() - last > 60:
+                port, last = port + 1, now()
+                network.rebind(("203.0.113.9", port))
+        assert port - 50000 <= 2
+        assert world.keep_alive.interval <= 60
+
+    world(pair, test)
+
+
+def test_a_dead_network_does_not_end_the_session(pair):
+    async def test(world, ours, theirs):
+        world.network.cut()
+        await ours.write(b"k")
+        await asyncio.sleep(8 * 3600)
+        assert not world.pair.client.is_over
+        assert not world.pair.server.is_over
+
+    world(pair, test)

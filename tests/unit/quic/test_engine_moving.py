@@ -1,0 +1,166 @@
+"""What every engine must do when its side moves, and when silence is to be broken."""
+
+from qsh.quic.events import PathChanged
+from tests.unit.quic.packets import destination_id, is_long
+from tests.unit.quic.simulation import Link, Pair, config
+
+ELSEWHERE = ("198.51.100.7", 50000)
+
+
+def patient(engines, link=None):
+    """A pair that bears silence for long."""
+    limits = config(idle_timeout=3600.0)
+    return Pair(engines, link, limits, limits).handshake()
+
+
+class TestMigration:
+    def test_it_moves_at_once_with_nothing_to_say(self, pair):
+        """Also when no key is pressed: the server must learn where to send output."""
+        client, server = pair.sides
+        pair.run(1)
+        client.address = ELSEWHERE
+        client.engine.migrate(pair.now)
+        before = pair.now
+        assert pair.run(1, lambda: server.of(PathChanged) == [PathChanged(ELSEWHERE)])
+        assert pair.now - before < 4 * pair.link.latency
+
+    def test_the_new_path_sees_a_new_connection_id(self, pair):
+        """RFC 9000 section 9.5: who watches both paths shall not know that they are one."""
+        pair.run(1)
+        old = {destination_id(p) for p in pair.sent("client") if not is_long(p)}
+        pair.log.clear()
+        pair.client.address = ELSEWHERE
+        pair.client.engine.migrate(pair.now)
+        pair.run(1)
+        assert pair.sent("client")
+        assert not old & {destination_id(p) for p in pair.sent("client")}
+
+    def test_output_finds_the_client_within_two_round_trips(self, engines):
+        pair = patient(engines, Link(latency=0.05))
+        stream_id = pair.client.engine.open_stream()
+        pair.client.engine.send_stream_data(stream_id, b"tail -f")
+        pair.run(1)
+        pair.link.cut = True
+        pair.server.engine.send_stream_data(stream_id, b"while it was away")
+        pair.run(3)
+        pair.link.cut = False
+        pair.client.address = ELSEWHERE
+        pair.client.engine.migrate(pair.now)
+        before = pair.now
+        assert pair.run(3, lambda: stream_id in pair.client.received)
+        assert pair.now - before < 0.25
+
+    def test_a_transfer_survives_every_move(self, engines):
+        pair = patient(engines, Link(latency=0.02, loss=0.01))
+        up, down = bytes(range(256)) * 4000, bytes(range(255, -1, -1)) * 4000
+        stream_id = pair.client.engine.open_stream()
+        pair.client.engine.send_stream_data(stream_id, up, True)
+        pair.run(0.1)
+        pair.server.engine.send_stream_data(stream_id, down, True)
+        for number in range(12):  # more often than there are connection IDs at a time
+            pair.run(0.15)
+            pair.client.address = (f"198.51.100.{number}", 50000)
+            pair.client.engine.migrate(pair.now)
+        sides = pair.sides
+        assert pair.run(120, lambda: all(stream_id in side.finished for side in sides))
+        assert pair.server.received[stream_id] == up
+        assert pair.client.received[stream_id] == down
+
+    def test_what_was_learned_about_the_old_path_is_forgotten(self, engines):
+        """RFC 9000 section 9.4."""
+        pair = patient(engines, Link(latency=0.5))
+        stream_id = pair.client.engine.open_stream()
+        pair.client.engine.send_stream_data(stream_id, b"x" * 300_000)
+        pair.run(20)
+        assert pair.client.engine.stats.smoothed_rtt > 0.9
+        pair.link.latency = 0.01
+        pair.client.address = ELSEWHERE
+        pair.client.engine.migrate(pair.now)
+        pair.run(1)
+        assert pair.client.engine.stats.smoothed_rtt < 0.2
+        assert pair.client.engine.stats.congestion_window < 100_000
+
+    def test_before_the_handshake_nobody_moves(self, engines):
+        pair = Pair(engines)
+        pair.client.engine.migrate(pair.now)
+        pair.server.engine.kick(pair.now)
+        pair.handshake()
+
+    def test_after_the_end_nobody_moves(self, pair):
+        pair.client.engine.close(11, "", pair.now)
+        pair.run(5)
+        for side in pair.sides:
+            side.engine.migrate(pair.now)
+            side.engine.kick(pair.now)
+            assert side.engine.datagrams_to_send(pair.now) == []
+
+
+class TestKick:
+    def test_it_makes_the_peer_answer(self, pair):
+        pair.run(5)
+        pair.log.clear()
+        pair.client.engine.kick(pair.now)
+        pair.run(1)
+        assert len(pair.sent("client")) == 1
+        assert len(pair.sent("server")) == 1
+
+    def test_after_an_outage_of_any_length_data_goes_on_in_two_round_trips(self, engines):
+        pair = patient(engines, Link(latency=0.05))
+        stream_id = pair.client.engine.open_stream()
+        pair.client.engine.send_stream_data(stream_id, b"before")
+        pair.run(1)
+        pair.link.cut = True
+        pair.client.engine.send_stream_data(stream_id, b", after")
+        pair.run(1500)
+        pair.link.cut = False
+        pair.client.engine.kick(pair.now)
+        before = pair.now
+        assert pair.run(5, lambda: pair.server.received.get(stream_id) == b"before, after")
+        assert pair.now - before < 0.25
+
+    def test_a_full_window_does_not_hold_it_back(self, engines):
+        pair = patient(engines, Link(latency=0.05))
+        stream_id = pair.client.engine.open_stream()
+        pair.client.engine.send_stream_data(stream_id, b"x" * 100_000)
+        pair.run(2)
+        pair.link.cut = True
+        pair.client.engine.send_stream_data(stream_id, b"y" * 2_000_000)
+        pair.run(600)
+        pair.log.clear()
+        pair.client.engine.kick(pair.now)
+        pair.flush(pair.client)
+        assert 0 < sum(map(len, pair.sent("client"))) < 5000
+        pair.link.cut = False
+        pair.client.engine.kick(pair.now)
+        assert pair.run(30, lambda: len(pair.server.received.get(stream_id, b"")) == 2_100_000)
+
+    def test_silence_does_not_make_it_rarer(self, engines):
+        """No back-off: every kick is a datagram, however many went unanswered."""
+        pair = patient(engines)
+        pair.link.cut = True
+        pair.log.clear()
+        for _ in range(50):
+            pair.client.engine.kick(pair.now)
+            pair.run(0.1)
+        assert len(pair.sent("client")) >= 50
+        assert not pair.client.closed
+
+
+class TestWhatIsUnderWay:
+    def test_a_keystroke_counts_until_it_is_acknowledged(self, pair):
+        """Silence means something only while an answer is owed."""
+        pair.run(2)
+        assert pair.client.engine.stats.bytes_in_flight == 0
+        stream_id = pair.client.engine.open_stream()
+        pair.client.engine.send_stream_data(stream_id, b"k")
+        pair.flush(pair.client)
+        assert pair.client.engine.stats.bytes_in_flight > 0
+        pair.run(2)
+        assert pair.client.engine.stats.bytes_in_flight == 0
+
+    def test_acknowledgements_do_not_count(self, pair):
+        pair.run(2)
+        pair.server.engine.kick(pair.now)
+        pair.run(2)
+        assert pair.client.engine.stats.bytes_in_flight == 0
+        assert pair.server.engine.stats.bytes_in_flight == 0

@@ -1,0 +1,1 @@
+"""An emulated wide-area network: `python -m tests.wan --help`, and `Wan` for tests."""
