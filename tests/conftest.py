@@ -1,10 +1,13 @@
 """Which tests run where: as root or not, with namespaces or not, the short set or all."""
 
+import contextlib
 import os
 import signal
 from pathlib import Path
 
 import pytest
+
+from tests import startup_files
 
 
 def pytest_addoption(parser):
@@ -15,6 +18,9 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "one_pair: run on the default pair of engines only")
     config.addinivalue_line("markers", "plain: not for root")
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup's children would not hear it either
+    if os.geteuid() == 0 and "PYTEST_XDIST_WORKER" not in os.environ:
+        with contextlib.suppress(OSError):  # a container may refuse it
+            startup_files.hide()  # and the workers inherit it
 
 
 def pytest_make_parametrize_id(config, val, argname):
