@@ -15,7 +15,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "one_pair: run on the default pair of engines only")
+    config.addinivalue_line("markers", "one_pair: run on one pair of engines only")
     config.addinivalue_line("markers", "plain: not for root")
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup's children would not hear it either
     if os.geteuid() == 0 and "PYTEST_XDIST_WORKER" not in os.environ:

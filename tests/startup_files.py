@@ -1,7 +1,7 @@
 """The tester's own start-up files of shells, out of the tests' sight. For root only.
 
-A login as root is served with root's own home, and what its .bashrc does is no part of the tests: it may
-take half a second, or wait for a lock that a killed shell has left behind.
+A login as root is served with root's own home, and what .bashrc does there is no part of the
+tests: it may take half a second, or wait for a lock that a killed shell has left behind.
 """
 
 import ctypes

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use quinn_proto::RttEstimator;
@@ -13,15 +13,64 @@ use quinn_proto::congestion::{
 /// What a probe may have beyond what is in flight: any datagram.
 const PROBE: u64 = 1 << 16;
 
-/// Facts that only a controller sees. Atomic since quinn wants controllers `Sync`.
+/// Which controller a connection has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Algorithm {
+    #[default]
+    Cubic,
+    Bbr,
+    Reno,
+}
+
+impl Algorithm {
+    const ALL: [(Self, &'static str); 3] = [
+        (Self::Cubic, "cubic"),
+        (Self::Bbr, "bbr"),
+        (Self::Reno, "reno"),
+    ];
+
+    /// None for an unknown name.
+    pub fn named(name: &str) -> Option<Self> {
+        let mut all = Self::ALL.iter();
+        all.find(|(_, known)| *known == name).map(|(it, _)| *it)
+    }
+
+    fn numbered(number: u8) -> Self {
+        let mut all = Self::ALL.iter();
+        all.find(|(it, _)| *it as u8 == number)
+            .map_or_else(Self::default, |(it, _)| *it)
+    }
+
+    fn build(self, now: Instant, mtu: u16) -> Box<dyn Controller> {
+        match self {
+            Self::Cubic => Arc::new(CubicConfig::default()).build(now, mtu),
+            Self::Bbr => Arc::new(BbrConfig::default()).build(now, mtu),
+            Self::Reno => Arc::new(NewRenoConfig::default()).build(now, mtu),
+        }
+    }
+}
+
+/// Facts that only a controller sees, and what it is to be. Atomic since quinn wants controllers
+/// `Sync`.
 #[derive(Default)]
 pub struct Observations {
+    algorithm: AtomicU8,
     in_flight: AtomicU64,
     latest_rtt_nanoseconds: AtomicU64,
     probe_allowed: AtomicBool,
 }
 
 impl Observations {
+    pub fn algorithm(&self) -> Algorithm {
+        Algorithm::numbered(self.algorithm.load(Relaxed))
+    }
+
+    /// The controller is another one from the next packet or acknowledgement on. It begins anew.
+    pub fn use_algorithm(&self, algorithm: Algorithm) {
+        self.algorithm.store(algorithm as u8, Relaxed);
+    }
+
     /// Bytes sent and neither acknowledged nor lost; exact after each ACK.
     pub fn bytes_in_flight(&self) -> u64 {
         self.in_flight.load(Relaxed)
@@ -53,39 +102,21 @@ impl Observations {
     }
 }
 
-/// The controller of that name, reporting to `observations`. None for an unknown name.
-pub fn factory(
-    name: &str,
-    observations: Arc<Observations>,
-) -> Option<Arc<dyn ControllerFactory + Send + Sync>> {
-    Some(match name {
-        "cubic" => watched(CubicConfig::default(), observations),
-        "bbr" => watched(BbrConfig::default(), observations),
-        "reno" => watched(NewRenoConfig::default(), observations),
-        _ => return None,
-    })
+/// Controllers as `observations` says, which report to it.
+pub fn factory(observations: Arc<Observations>) -> Arc<dyn ControllerFactory + Send + Sync> {
+    Arc::new(WatchedFactory(observations))
 }
 
-fn watched<F>(inner: F, observations: Arc<Observations>) -> Arc<dyn ControllerFactory + Send + Sync>
-where
-    F: ControllerFactory + Send + Sync + 'static,
-{
-    Arc::new(WatchedFactory {
-        inner: Arc::new(inner),
-        observations,
-    })
-}
+struct WatchedFactory(Arc<Observations>);
 
-struct WatchedFactory<F> {
-    inner: Arc<F>,
-    observations: Arc<Observations>,
-}
-
-impl<F: ControllerFactory + Send + Sync + 'static> ControllerFactory for WatchedFactory<F> {
+impl ControllerFactory for WatchedFactory {
     fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn Controller> {
+        let algorithm = self.0.algorithm();
         Box::new(Watched {
-            inner: self.inner.clone().build(now, current_mtu),
-            observations: self.observations.clone(),
+            inner: algorithm.build(now, current_mtu),
+            algorithm,
+            observations: self.0.clone(),
+            mtu: current_mtu,
             begun: now,
         })
     }
@@ -93,14 +124,29 @@ impl<F: ControllerFactory + Send + Sync + 'static> ControllerFactory for Watched
 
 struct Watched {
     inner: Box<dyn Controller>,
+    algorithm: Algorithm,
     observations: Arc<Observations>,
+    mtu: u16,
     /// What was sent earlier went by another path, and says nothing about this one (RFC 9000
     /// section 9.4).
     begun: Instant,
 }
 
+impl Watched {
+    /// Be what is wanted.
+    fn follow(&mut self, now: Instant) {
+        let wanted = self.observations.algorithm();
+        if wanted != self.algorithm {
+            self.algorithm = wanted;
+            self.inner = wanted.build(now, self.mtu);
+            self.begun = now;
+        }
+    }
+}
+
 impl Controller for Watched {
     fn on_sent(&mut self, now: Instant, bytes: u64, last_packet_number: u64) {
+        self.follow(now);
         self.observations.probe_allowed.store(false, Relaxed);
         self.inner.on_sent(now, bytes, last_packet_number);
     }
@@ -131,6 +177,7 @@ impl Controller for Watched {
         largest_packet_num_acked: Option<u64>,
     ) {
         self.observations.in_flight.store(in_flight, Relaxed);
+        self.follow(now);
         self.inner
             .on_end_acks(now, in_flight, app_limited, largest_packet_num_acked);
     }
@@ -153,6 +200,7 @@ impl Controller for Watched {
     }
 
     fn on_mtu_update(&mut self, new_mtu: u16) {
+        self.mtu = new_mtu;
         self.inner.on_mtu_update(new_mtu);
     }
 
@@ -171,7 +219,9 @@ impl Controller for Watched {
     fn clone_box(&self) -> Box<dyn Controller> {
         Box::new(Self {
             inner: self.inner.clone_box(),
+            algorithm: self.algorithm,
             observations: self.observations.clone(),
+            mtu: self.mtu,
             begun: self.begun,
         })
     }

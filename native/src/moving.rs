@@ -1,7 +1,8 @@
-//! When this side moves to another path, and when silence is to be broken.
+//! How this side sends: by another path, against silence, with another congestion controller.
 
 use quinn_proto::FrameStats;
 
+use crate::congestion::Algorithm;
 use crate::engine::Engine;
 
 impl Engine {
@@ -28,6 +29,16 @@ impl Engine {
                 engine.observations.allow_probe();
             }
         });
+    }
+
+    /// Another congestion controller from now on; false for one that this engine has not.
+    pub fn use_congestion_control(&mut self, name: &str, now: f64) -> bool {
+        self.clock.advance(now);
+        let algorithm = Algorithm::named(name);
+        if let Some(algorithm) = algorithm {
+            self.observations.use_algorithm(algorithm);
+        }
+        algorithm.is_some()
     }
 
     fn established(&mut self) -> Option<&mut quinn_proto::Connection> {

@@ -191,6 +191,10 @@ impl PyConnection {
         self.engine.kick(now);
     }
 
+    fn use_congestion_control(&mut self, name: &str, now: f64) -> bool {
+        self.engine.use_congestion_control(name, now)
+    }
+
     #[pyo3(signature = (*, bidirectional = true))]
     fn open_stream(&mut self, bidirectional: bool) -> PyResult<u64> {
         let dir = if bidirectional { Dir::Bi } else { Dir::Uni };

@@ -10,7 +10,7 @@ use quinn_proto::{
     ServerConfig, TransportConfig,
 };
 
-use crate::congestion::{self, Observations};
+use crate::congestion::{self, Algorithm, Observations};
 use crate::ids::Ids;
 use crate::retry::{FrozenTime, SeenAddress, TrustedToken};
 use crate::tls;
@@ -93,8 +93,9 @@ impl Settings {
         let idle = IdleTimeout::try_from(duration(self.idle_timeout)?)
             .map_err(|_| SettingsError("the idle time-out is too long".to_owned()))?;
         let name = &self.congestion_control;
-        let controller = congestion::factory(name, observations.clone())
+        let algorithm = Algorithm::named(name)
             .ok_or_else(|| SettingsError(format!("no congestion control {name:?} here")))?;
+        observations.use_algorithm(algorithm);
         let credit = self.pre_login_credit.min(CONNECTION_WINDOW.into()) as u32;
 
         let mut config = TransportConfig::default();
@@ -110,7 +111,7 @@ impl Settings {
             .mtu_discovery_config(Some(discovery))
             .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))
             .datagram_send_buffer_size(DATAGRAM_BUFFER)
-            .congestion_controller_factory(controller);
+            .congestion_controller_factory(congestion::factory(observations.clone()));
         Ok(config)
     }
 

@@ -68,7 +68,7 @@ CONNECTION = [
     works("Port", "port", PORT),
     works("Tag", "tag"),
     works("Engine", "engine", choice("auto", "aioquic", "quinn")),
-    works("CongestionControl", "congestion_control", choice("cubic", "bbr", "reno")),
+    works("CongestionControl", "congestion_control", choice("auto", "cubic", "bbr", "reno")),
     works("KexAlgorithms", "kex_algorithms", KEY_EXCHANGES),
     works("AddressFamily", "address_family", ADDRESS_FAMILY),
     works("BindAddress", "bind_address"),

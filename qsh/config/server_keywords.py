@@ -68,7 +68,7 @@ LISTENER = [
     works("HostKeyAgent", "host_key_agent", AGENT),
     works("HostKeyAlgorithms", "host_key_algorithms", ALGORITHMS),
     works("Engine", "engine", choice("auto", "aioquic", "quinn")),
-    works("CongestionControl", "congestion_control", choice("cubic", "bbr", "reno")),
+    works("CongestionControl", "congestion_control", choice("auto", "cubic", "bbr", "reno")),
     works("KexAlgorithms", "kex_algorithms", KEY_EXCHANGES),
     works("PidFile", "pid_file", PATH_OR_NONE),
     works("UseDNS", "use_dns", FLAG),

@@ -64,8 +64,9 @@ class ServerSettings:
     host_certificates: tuple[str, ...] = ()
     engine: str | None = None
     """The QUIC engine by name; None for the best one."""
-    congestion_control: str = "cubic"
-    """How fast this side sends: `cubic`, `bbr` (native engine only) or `reno`."""
+    congestion_control: str = "auto"
+    """How fast this side sends: `cubic`, `bbr` (native engine only) or `reno`; `auto` is cubic, and
+    bbr once the connection carries a tunnel."""
     kex_algorithms: AlgorithmList = AlgorithmList()  # noqa: RUF009  (frozen)
     """Key exchanges to take, by SSH's names (config.key_exchange)."""
     pid_file: str | None = None

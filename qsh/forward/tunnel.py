@@ -13,6 +13,7 @@ from contextlib import suppress
 from qsh.forward.flow import Flow, Oversize
 from qsh.log import logger
 from qsh.net.channel import Channel
+from qsh.net.connection import Connection
 from qsh.net.tasks import cancel, spawn
 from qsh.record import record
 from qsh.wire.forward_messages import ETHERNET
@@ -88,6 +89,13 @@ class Tunnel:
                     return
                 _log.debug1("%s takes packets of %d bytes", self._device.name, size)
             await asyncio.sleep(LOOK_EVERY)
+
+
+def tune(connection: Connection) -> None:
+    """Adapt a connection that carries a tunnel: what is inside answers to loss already, and a
+    controller that does so too (cubic) would have it pay twice."""
+    if connection.engine.use_congestion_control("bbr", connection.now()):
+        _log.debug1("bbr, for the tunnel")
 
 
 def device_size(max_datagram: int, mode: int) -> int:

@@ -38,6 +38,11 @@ class IssuedId:
     reset_token: bytes
 
 
+def first_control(setting: str) -> str:
+    """The controller that a connection begins with, for a value of CongestionControl."""
+    return "cubic" if setting == "auto" else setting
+
+
 def random_id() -> IssuedId:
     """An ID that routes nowhere in particular: for clients, and servers with one socket."""
     return IssuedId(os.urandom(CONNECTION_ID_LENGTH), os.urandom(16))
@@ -140,6 +145,10 @@ class Engine(Protocol):
         """Have something that the peer must answer ready to be sent at once, whatever timers and
         congestion window say: after an outage, or to keep a path alive. Without effect before
         the handshake is complete."""
+
+    def use_congestion_control(self, name: str, now: float) -> bool:
+        """Send by this controller from now on, as if the path were new; False, and nothing
+        changes, if the engine has none of that name."""
 
     def open_stream(self, *, bidirectional: bool = True) -> int:
         """The ID of a new stream. Raises LocalProtocolError after the end of the connection."""

@@ -21,6 +21,7 @@ from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.packet import QuicErrorCode, QuicFrameType
 
 from qsh.errors import LocalProtocolError
+from qsh.quic import engine_aioquic_paths as paths
 from qsh.quic.engine import (
     CONNECTION_ID_LENGTH,
     NO_LIMIT,
@@ -33,7 +34,6 @@ from qsh.quic.engine import (
 from qsh.quic.engine_aioquic_congestion import registered_name
 from qsh.quic.engine_aioquic_connection import Connection
 from qsh.quic.engine_aioquic_credit import STREAM_WINDOW
-from qsh.quic.engine_aioquic_paths import forget_path, kick, migrate
 from qsh.quic.events import (
     Address,
     ConnectionClosed,
@@ -230,7 +230,7 @@ class AioquicEngine:
             return
         if path.addr != self._remote:
             if path.addr[0] != self._remote[0]:  # else a NAT has forgotten: the path is the same
-                forget_path(self._connection, now)
+                paths.forget_path(self._connection, now)
             self._remote = path.addr
             self._events.append(PathChanged(path.addr))
 
@@ -295,11 +295,14 @@ class AioquicEngine:
 
     def migrate(self, now: float) -> None:
         if self._remote is not None and not self._closed:
-            migrate(self._connection, now)
+            paths.migrate(self._connection, now)
 
     def kick(self, now: float) -> None:
         if self._remote is not None and not self._closed:
-            kick(self._connection, now)
+            paths.kick(self._connection, now)
+
+    def use_congestion_control(self, name: str, now: float) -> bool:
+        return paths.use_congestion_control(self._connection, name, now)
 
     # Streams
 

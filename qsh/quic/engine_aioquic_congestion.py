@@ -78,9 +78,12 @@ class BurstPacer(QuicPacketPacer):
         return now + max(self.packet_time, self.bucket_max / 2)
 
 
+CONTROLLERS = ("cubic", "reno")
+
+
 def registered_name(name: str) -> str:
     """aioquic's name for the controller `cubic` or `reno`. ConfigError for one it has not."""
-    if name not in ("cubic", "reno"):
+    if name not in CONTROLLERS:
         raise ConfigError(f"the engine aioquic has no congestion control {name!r} (cubic, reno)")
     return f"qsh-{name}"
 

@@ -15,7 +15,12 @@ light_aioquic()
 from aioquic.quic.congestion.base import create_congestion_control
 from aioquic.quic.recovery import QuicPacketRecovery
 
-from qsh.quic.engine_aioquic_congestion import BurstPacer, carry_over
+from qsh.quic.engine_aioquic_congestion import (
+    CONTROLLERS,
+    BurstPacer,
+    carry_over,
+    registered_name,
+)
 from qsh.quic.engine_aioquic_connection import Connection
 
 
@@ -39,16 +44,29 @@ def forget_path(connection: Connection, now: float) -> None:
     """Round trip times and congestion window are those of another path; what is under way there
     says nothing about this one (RFC 9000 section 9.4)."""
     loss = connection._loss
-    configuration = connection.configuration
+    _renew_controller(connection, now)
+    connection.path_size.forget(now)
+    loss._pacer = BurstPacer(max_datagram_size=connection._max_datagram_size)
+    _forget_round_trips(loss)
+
+
+def use_congestion_control(connection: Connection, name: str, now: float) -> bool:
+    """Send by that controller from now on; False for one that aioquic has not."""
+    if name not in CONTROLLERS:
+        return False
+    connection.configuration.congestion_control_algorithm = registered_name(name)
+    _renew_controller(connection, now)
+    return True
+
+
+def _renew_controller(connection: Connection, now: float) -> None:
+    loss = connection._loss
     controller = create_congestion_control(
-        configuration.congestion_control_algorithm,
+        connection.configuration.congestion_control_algorithm,
         max_datagram_size=connection._max_datagram_size,
     )
     carry_over(loss._cc, controller, now)
     loss._cc = controller
-    connection.path_size.forget(now)
-    loss._pacer = BurstPacer(max_datagram_size=connection._max_datagram_size)
-    _forget_round_trips(loss)
 
 
 def _forget_round_trips(loss: QuicPacketRecovery) -> None:

@@ -86,6 +86,7 @@ class QuinnEngine:
         self.handle_timer = native.handle_timer
         self.migrate = native.migrate
         self.kick = native.kick
+        self.use_congestion_control = native.use_congestion_control
         self.send_stream_data = native.send_stream_data
         self.stream_unsent = native.stream_unsent
         self.consume = native.consume

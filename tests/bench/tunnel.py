@@ -25,8 +25,6 @@ SECONDS = 6
 NEAR, FAR, PORT = "10.98.0.1", "10.98.0.2", 5210
 CONTROLS = ("cubic", "bbr")
 """Of the TCP inside; TCP outside, where there is one, is always cubic, Linux's default."""
-BBR = ["-o", "CongestionControl=bbr"]
-"""For qsh, where it can: what is inside answers to loss already, and would pay for it twice."""
 READY = 20.0
 
 
@@ -34,8 +32,7 @@ READY = 20.0
 def tunnel(wan: Wan, peer: Peer, numbers: tuple[int, int]) -> Iterator[None]:
     """A running tunnel with addresses at both ends."""
     near, far = numbers
-    tuned = BBR if peer.name.startswith("qsh (quinn") else []
-    command = [*peer.command[:-1], *tuned, "-N", "-o", "ExitOnForwardFailure=yes",
+    command = [*peer.command[:-1], "-N", "-o", "ExitOnForwardFailure=yes",
                "-w", f"{near}:{far}", peer.command[-1]]  # fmt: skip
     process = subprocess.Popen(command, env=peer.environment, stdin=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL)  # fmt: skip

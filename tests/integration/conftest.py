@@ -1,8 +1,9 @@
 """Fixtures of the integration tests: `daemon`, `qsh`, `ssh_agent`, `tmux`, for every engine pair.
 
 A test that uses `daemon` or `qsh` runs once per pair of engines (client×server) among those that
-are installed; with `@pytest.mark.one_pair` only on the default pair. The tests of the server, which
-speak to it in their own process, run once per engine.
+are installed; with `@pytest.mark.one_pair` on one: as root on the first engine, as a plain user on
+the last, so that `python -m tests` as root has both. The tests of the server, which speak to it in
+their own process, run once per engine.
 """
 
 import itertools
@@ -29,7 +30,7 @@ def pytest_generate_tests(metafunc):
         if metafunc.module.__name__.rpartition(".")[2].startswith("test_server_"):
             pairs = [(server, server) for server in available()]  # as raw_client.connected has it
         if metafunc.definition.get_closest_marker("one_pair"):
-            pairs = pairs[:1]
+            pairs = pairs[:1] if os.geteuid() == 0 else pairs[-1:]
         metafunc.parametrize("engines", pairs, ids="-".join, scope="module")
 
 

@@ -17,7 +17,7 @@ from qsh.net.endpoint import Endpoint
 from qsh.net.tasks import spawn
 from qsh.net.udp import DatagramLink
 from qsh.paths import silence_folder
-from qsh.quic.engine import EngineConfig, EngineFactory, load
+from qsh.quic.engine import EngineConfig, EngineFactory, first_control, load
 
 if TYPE_CHECKING:
     from qsh.net.migration import Migrator
@@ -36,7 +36,7 @@ def engine_config(settings: ClientSettings) -> EngineConfig:
     """Limits of the connection. ServerAliveInterval and ServerAliveCountMax say how long silence
     is borne."""
     interval, count = settings.server_alive_interval, settings.server_alive_count_max
-    control = settings.congestion_control
+    control = first_control(settings.congestion_control)
     groups = groups_of(settings.kex_algorithms)
     if interval <= 0:
         return EngineConfig(

@@ -144,7 +144,7 @@ class Forwards:
             self._fail(f"cannot open a tunnel device: {explain(error)}")
 
     async def _start_tunnel(self, channel: Channel, device: "Device") -> None:
-        from qsh.forward.tunnel import Tunnel
+        from qsh.forward.tunnel import Tunnel, tune
 
         try:
             await channel.opened()
@@ -153,6 +153,8 @@ class Forwards:
             self._fail(f"the server refuses the tunnel: {error}")
         else:
             _log.info("Tunnel by %s", device.name)
+            if self._settings.congestion_control == "auto":
+                tune(self._connection)
             self._serving.append(spawn(Tunnel(channel, device).run(), "tunnel"))
 
     async def _prepare_display(self) -> None:

@@ -11,7 +11,7 @@ from qsh.forward import tcp, udp
 from qsh.forward.listener import Listener
 from qsh.forward.remote import RemoteForwards
 from qsh.forward.sockets import explain
-from qsh.forward.tunnel import Tunnel
+from qsh.forward.tunnel import Tunnel, tune
 from qsh.log import logger
 from qsh.net.channel import Channel
 from qsh.net.connection import Connection
@@ -31,10 +31,11 @@ _log = logger("forward")
 
 
 class Forwarding:
-    """The forwards of one connection."""
+    """The forwards of one connection. With `may_tune` it is adapted to what it carries."""
 
-    def __init__(self, connection: Connection, client: MonitorClient) -> None:
+    def __init__(self, connection: Connection, client: MonitorClient, *, may_tune: bool) -> None:
         self._connection = connection
+        self._may_tune = may_tune
         self._sockets = OpenerSockets(client)
         self._remote = RemoteForwards(connection, self._sockets)
         self._agent: Listener | None = None
@@ -100,4 +101,6 @@ class Forwarding:
             return
         _log.info("tunnel by %s", device.name)
         channel.accept()
+        if self._may_tune:
+            tune(self._connection)
         await Tunnel(channel, device).run()

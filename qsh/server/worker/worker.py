@@ -17,7 +17,7 @@ from qsh.net import offload
 from qsh.net.connection import Connection
 from qsh.net.tasks import cancel, spawn
 from qsh.quic import engine as engines
-from qsh.quic.engine import Engine, EngineConfig, ServerIdentity
+from qsh.quic.engine import Engine, EngineConfig, ServerIdentity, first_control
 from qsh.quic.identity import make_certificate, new_identity_key
 from qsh.server import sandbox
 from qsh.server.launch.connection_start import WorkerStart
@@ -116,7 +116,7 @@ class _Worker:
             idle_timeout=alive * max(1, settings.client_alive_count_max) or DEFAULT_IDLE_TIMEOUT,
             keep_alive=alive or None,
             new_id=self._client.new_id,
-            congestion_control=settings.congestion_control,
+            congestion_control=first_control(settings.congestion_control),
             key_exchange=groups_of(settings.kex_algorithms),
             largest_datagram_size=offload.largest_payload(start.sock),
         )
@@ -131,7 +131,9 @@ class _Worker:
         try:
             async with asyncio.timeout(HANDSHAKE_TIMEOUT):
                 await connection.handshaken()
-            forwarding = Forwarding(connection, self._client)
+            forwarding = Forwarding(
+                connection, self._client, may_tune=self._settings.congestion_control == "auto"
+            )
             answers = spawn(self._answer_requests(connection, forwarding), "global requests")
             async with asyncio.timeout(self._settings.login_grace_time):
                 accepted = self._settings.pubkey_accepted_algorithms

@@ -95,6 +95,31 @@ class TestMigration:
             assert side.engine.datagrams_to_send(pair.now) == []
 
 
+class TestCongestionControl:
+    def test_it_changes_under_way(self, engines):
+        """From cubic to bbr, which does not take single losses for congestion; to reno where an
+        engine has no bbr."""
+        pair = patient(engines, Link(latency=0.02, loss=0.02))
+        before, other = pair.client.engine, patient(engines, Link(latency=0.02, loss=0.02))
+        has_bbr = other.client.engine.use_congestion_control("bbr", other.now)
+        assert has_bbr is (before.name == "quinn")
+        if not has_bbr:
+            assert other.client.engine.use_congestion_control("reno", other.now)
+        moved = [carried(each, 5) for each in (pair, other)]
+        assert moved[1] > (3 * moved[0] if has_bbr else 0)
+
+    def test_an_unknown_one_changes_nothing(self, pair):
+        assert not pair.client.engine.use_congestion_control("nonesuch", pair.now)
+
+
+def carried(pair, seconds):
+    """Bytes of a bulk transfer that arrive in that time."""
+    stream_id = pair.client.engine.open_stream()
+    pair.client.engine.send_stream_data(stream_id, bytes(20_000_000))
+    pair.run(seconds)
+    return len(pair.server.received.get(stream_id, b""))
+
+
 class TestKick:
     def test_it_makes_the_peer_answer(self, pair):
         pair.run(5)
