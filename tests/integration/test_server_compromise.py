@@ -12,13 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.integration.forward_peers import free_port, wait_for_port
-from tests.integration.harness import missing_programs
-from tests.integration.injection import run_inside
+from tests.integration.injection import IS_POSSIBLE, run_inside
 from tests.integration.raw_client import connected, named, wait_until
 
 pytestmark = [
     pytest.mark.root,
-    pytest.mark.skipif(bool(missing_programs("gdb")), reason="needs gdb"),
+    pytest.mark.skipif(not IS_POSSIBLE, reason="needs an x86-64"),
 ]
 
 READING = """
