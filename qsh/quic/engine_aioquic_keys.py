@@ -19,16 +19,15 @@ NAMES = {
 
 
 def choose_groups(context: tls.Context, names: tuple[str, ...], *, is_client: bool) -> None:
-    """Take the groups of these names, in any case; of a client only the first. Without names X25519
-    alone (secp256r1 where OpenSSL is without it, as in FIPS mode).
+    """Take the groups of these names, in any case; without names all that are here. A client offers
+    the first alone: X25519, but secp256r1 where OpenSSL is without it, as in FIPS mode.
 
     aioquic would put a key share of four groups into the ClientHello, X25519 third. Each peer of
     ours has it, so a HelloRetryRequest, which aioquic does not know, is never needed. Raises
     ConfigError if none of the groups is here.
     """
     here = context._supported_groups
-    default = "x25519" if tls.Group.X25519 in here else "secp256r1"
-    wanted = [NAMES.get(name.lower()) for name in names or (default,)]
+    wanted = [NAMES.get(name.lower()) for name in names or NAMES]
     found = [group for group in wanted if group in here]
     if not found:
         raise ConfigError(
