@@ -57,7 +57,7 @@ def test_the_user_is_asked_after_the_session(many):
         terminal.expect(r"Accept updated hostkeys.*\)")
         assert terminal.text.index("in the session") < terminal.text.index("Learned new hostkey")
         terminal.write("yes\n")
-        assert terminal.wait() == 0
+        assert terminal.wait() == 0, terminal.text
     assert len(blobs(qsh.known_hosts.read_text())) == len(keys)
 
 
