@@ -7,8 +7,9 @@
 Where cargo is installed the native engine is checked (clippy, cargo test) and built first, which
 is done once for each state of its sources; tests that concern the engines then run on both and on
 mixed pairs. As root the tests run twice: as a throw-away user without rights, and as root with all
-that needs it (mixed pairs of engines are then left to the user, but for --full). The exit status is
-0 only if everything passed; pytest's closing line comes last.
+that needs it. Unless --full is given they share the work then: the user has the mixed pairs of
+engines, and no tests of what rights and a machine cannot change. The exit status is 0 only if
+everything passed; pytest's closing line comes last.
 """
 
 import os
@@ -24,6 +25,10 @@ COVERAGE = ["--cov=qsh", "--cov-report=term:skip-covered"]
 
 PARALLEL = ["-n", "4"]
 """Most of the tests' time is waiting; what they share of the machine has names of their own."""
+
+SANS_IO = ["wire", "terminal", "quic", "auth", "config", "net", "forward",
+           "test_shape.py", "test_layers.py", "test_compatibility.py"]  # fmt: skip
+"""In tests/unit: the same for every user, and so run once."""
 
 BOUNDS = ["--maxfail=30", "--session-timeout=2000"]
 """What is broken throughout is told soon (seconds)."""
@@ -57,11 +62,22 @@ def bounds(arguments: list[str]) -> list[str]:
     return [] if "--full" in arguments else BOUNDS
 
 
+def share(arguments: list[str], *, is_root: bool) -> list[str]:
+    """The part of one of two runs."""
+    if "--full" in arguments:
+        return []
+    if is_root:
+        return ["--pairs=equal"]
+    return ["--pairs=mixed", "--ignore=tests/fuzz",
+            *(f"--ignore=tests/unit/{name}" for name in SANS_IO)]  # fmt: skip
+
+
 def as_plain_user(arguments: list[str]) -> bool:
     """The tests once more, by a user without rights."""
     announce("pytest as a plain user")
     with PlainUser() as user:
-        return user.pytest([*PARALLEL, *bounds(arguments), *arguments])
+        options = [*PARALLEL, *bounds(arguments), *share(arguments, is_root=False)]
+        return user.pytest([*options, *arguments])
 
 
 def main(arguments: list[str]) -> int:
@@ -73,9 +89,11 @@ def main(arguments: list[str]) -> int:
         "ruff": run_module("ruff", "check", "."),
         "mypy": run_module("mypy", "--strict"),
     }
+    options = [*COVERAGE, *PARALLEL, *bounds(arguments)]
     if os.geteuid() == 0:
         passed["pytest as a plain user"] = as_plain_user(arguments)
-    passed["pytest"] = run_module("pytest", *COVERAGE, *PARALLEL, *bounds(arguments), *arguments)
+        options += share(arguments, is_root=True)
+    passed["pytest"] = run_module("pytest", *options, *arguments)
     if failed := [name for name, good in passed.items() if not good]:
         print(f"\nfailed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

@@ -12,6 +12,8 @@ from tests import startup_files
 
 def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="also run the tests marked slow")
+    parser.addoption("--pairs", choices=["all", "equal", "mixed"], default="all",
+                     help="which engines the client and the server of an integration test have")
 
 
 def pytest_configure(config):

@@ -1,13 +1,11 @@
 """Fixtures of the integration tests: `daemon`, `qsh`, `ssh_agent`, `tmux`, for every engine pair.
 
-A test that uses `daemon` or `qsh` runs once per pair of engines (client×server) among those that
-are installed; with `@pytest.mark.one_pair` on one: as root on the first engine, as a plain user on
-the last, so that `python -m tests` as root has both. The tests of the server, which speak to it in
-their own process, run once per engine.
+A test that uses `daemon` or `qsh` runs once per pair of engines (client×server) that `--pairs` asks
+for, among those that are installed; with `@pytest.mark.one_pair` on one of them. The tests of the
+server, which speak to it in their own process, run once per engine.
 """
 
 import itertools
-import os
 import re
 import subprocess
 import uuid
@@ -23,15 +21,23 @@ from tests.tmux import Tmux
 
 def pytest_generate_tests(metafunc):
     if "engines" in metafunc.fixturenames:
-        pairs = list(itertools.product(available(), repeat=2))
-        if os.geteuid() == 0 and not metafunc.config.getoption("--full"):
-            # `python -m tests` has the plain user try the mixed pairs.
-            pairs = [pair for pair in pairs if pair[0] == pair[1]]
-        if metafunc.module.__name__.rpartition(".")[2].startswith("test_server_"):
-            pairs = [(server, server) for server in available()]  # as raw_client.connected has it
-        if metafunc.definition.get_closest_marker("one_pair"):
-            pairs = pairs[:1] if os.geteuid() == 0 else pairs[-1:]
+        wanted = metafunc.config.getoption("--pairs")
+        name = metafunc.module.__name__.rpartition(".")[2]
+        is_single = metafunc.definition.get_closest_marker("one_pair") is not None
+        pairs = pairs_of(available(), wanted, name.startswith("test_server_"), is_single)
         metafunc.parametrize("engines", pairs, ids="-".join, scope="module")
+
+
+def pairs_of(engines, wanted, is_server, is_single):
+    """Pairs of client and server. `equal` and `mixed`, one as root and one as a plain user, are
+    all together; `mixed` gives those tests that want a single pair another one."""
+    every = list(itertools.product(engines, repeat=2))
+    equal = [(name, name) for name in engines]
+    if is_single:
+        return equal[-1:] if wanted == "mixed" else equal[:1]
+    if is_server or wanted == "equal":  # raw_client.connected has the server's engine
+        return equal
+    return [pair for pair in every if pair not in equal] or every if wanted == "mixed" else every
 
 
 @pytest.fixture(scope="module")
