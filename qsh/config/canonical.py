@@ -2,12 +2,12 @@
 
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from qsh.config.patterns import matches_host
 from qsh.config.values import Words
 from qsh.errors import ConfigError
+from qsh.record import record
 
 Resolve = Callable[[str, int], str | None]
 """A name and an address family (0 for any) to the canonical name in the DNS; None if the name is
@@ -16,7 +16,7 @@ not found. What a CNAME leads to, or the name itself."""
 FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NameRule:
     """CanonicalizePermittedCNAMEs: names in `sources` may lead to names in `targets`; both are
     pattern lists."""

@@ -6,7 +6,6 @@ when every value is known.
 """
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from qsh import paths
@@ -245,7 +244,7 @@ def _keep_one_way(values: dict[str, Any]) -> None:
         del values[name]
 
 
-_FIELDS = {field.name for field in fields(ClientSettings)}
+_FIELDS = frozenset(ClientSettings.__match_args__)
 
 
 def _global_known_hosts() -> tuple[str, ...]:

@@ -1,9 +1,9 @@
 """The client's settings: what options and files come to, ready to use."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qsh.config.values import KEYSTROKE_INTERVAL, AddKeys, AlgorithmList
+from qsh.record import record
 
 if TYPE_CHECKING:
     from qsh.config.canonical import NameRule
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from qsh.config.specs import Destination
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClientSettings:
     """One value per keyword of ssh_config(5) that works; tokens and `~` are expanded. Times are
     in seconds, paths absolute (or relative to the working directory, as written)."""
@@ -29,7 +29,7 @@ class ClientSettings:
     congestion_control: str = "auto"
     """How fast this side sends: `cubic`, `bbr` (native engine only) or `reno`; `auto` is cubic, and
     bbr once the connection carries a tunnel."""
-    kex_algorithms: AlgorithmList = AlgorithmList()  # noqa: RUF009  (frozen)
+    kex_algorithms: AlgorithmList = AlgorithmList()
     """Key exchanges to offer, by SSH's names (config.key_exchange)."""
 
     canonicalize_hostname: str = "no"
@@ -73,8 +73,8 @@ class ClientSettings:
     known_hosts_command: str | None = None
     """Words of a command, with tokens that only the host's key fills in."""
     revoked_host_keys: str | None = None
-    host_key_algorithms: AlgorithmList = AlgorithmList()  # noqa: RUF009  (frozen)
-    ca_signature_algorithms: AlgorithmList = AlgorithmList()  # noqa: RUF009
+    host_key_algorithms: AlgorithmList = AlgorithmList()
+    ca_signature_algorithms: AlgorithmList = AlgorithmList()
     fingerprint_hash: str = "sha256"
     """`sha256` or `md5`."""
     visual_host_key: bool = False
@@ -87,11 +87,11 @@ class ClientSettings:
     identities_only: bool = False
     identity_agent: str | None = None
     """Path of the agent's socket; None for no agent."""
-    add_keys_to_agent: AddKeys = AddKeys()  # noqa: RUF009
+    add_keys_to_agent: AddKeys = AddKeys()
     pkcs11_provider: str | None = None
     security_key_provider: str = "internal"
     """A library; `internal` for OpenSSH's own support of USB devices."""
-    pubkey_accepted_algorithms: AlgorithmList = AlgorithmList()  # noqa: RUF009
+    pubkey_accepted_algorithms: AlgorithmList = AlgorithmList()
     required_rsa_size: int = 1024
     """Bits; shorter RSA keys are refused on both sides."""
 

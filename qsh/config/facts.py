@@ -3,13 +3,13 @@
 import os
 import pwd
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from qsh import paths
 from qsh.config.tokens import Token
+from qsh.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LocalFacts:
     """The local user and machine."""
 

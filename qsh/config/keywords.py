@@ -5,10 +5,10 @@ test and the compatibility table all go by them.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
 
 from qsh.config.values import ANYTHING, TEXT, Kind
+from qsh.record import record
 
 
 class Effect(Enum):
@@ -19,7 +19,7 @@ class Effect(Enum):
     NOT_YET = "not supported yet"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Keyword:
     """One keyword of a configuration file."""
 
@@ -51,7 +51,7 @@ def not_yet(name: str, reason: str, *harmless: str) -> Keyword:
     return Keyword(name, Effect.NOT_YET, ANYTHING, reason=reason, harmless=harmless)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Table:
     """All keywords of one kind of file."""
 

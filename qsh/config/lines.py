@@ -6,17 +6,17 @@ most one `=` between keyword and arguments. Knows no keyword and opens no file.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NoReturn
 
 from qsh.errors import ConfigError
+from qsh.record import record
 
 BLANKS = " \t\r\n\f"
 _SPECIAL = frozenset("\"'\\#\v\x1c\x1d\x1e\x1f")
 """What str.split() would not do right in ASCII: beside quotes, its own ideas of blanks."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ConfigLine:
     """A keyword with its arguments.
 

@@ -7,7 +7,6 @@ checked all the same; in the client's files they may ask for what is not support
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from qsh.config.keywords import Effect, Keyword, Table
@@ -15,6 +14,7 @@ from qsh.config.lines import ConfigLine, parse_lines
 from qsh.config.patterns import matches_list
 from qsh.errors import ConfigError
 from qsh.paths import expand_user
+from qsh.record import record, replace
 
 MAX_INCLUDE_DEPTH = 16
 """Files within files, as OpenSSH has it."""
@@ -41,7 +41,7 @@ class Conditions(Protocol):
         """The pattern of an Include with tokens replaced. Raises ValueError."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ConfigFile:
     """A file to read, with what its kind implies."""
 
@@ -150,12 +150,7 @@ class ConfigReader:
             line.fail(f"Include goes deeper than {MAX_INCLUDE_DEPTH} files")
         for word in line.arguments:
             for path in self._included_paths(line, word, scope):
-                inner = replace(
-                    scope,
-                    file=replace(scope.file, path=path, required=False),
-                    never=scope.never or self._is_off(scope),
-                    depth=scope.depth + 1,
-                )
+                inner = scope.within(path)
                 self._read(inner.file, inner)
 
     def _included_paths(self, line: ConfigLine, word: str, scope: "_Scope") -> list[str]:
@@ -165,23 +160,29 @@ class ConfigReader:
             line.fail(f"Include: {error}")
         return self._sources.paths(os.path.join(scope.file.folder, pattern))
 
-    def _is_off(self, scope: "_Scope") -> bool:
-        """Whether blocks in a file included here can never apply."""
-        return scope.in_block and not scope.active
 
-
-@dataclass(slots=True)
 class _Scope:
     """Where in a file the reader is. An included file begins with what applies around it, and
     cannot change what applies after it."""
 
-    file: ConfigFile
-    active: bool = True
-    in_match: bool = False
-    in_block: bool = False
-    never: bool = False
-    """Included from a block that does not apply: no block in it can."""
-    depth: int = 0
+    __slots__ = ("active", "depth", "file", "in_block", "in_match", "never")
+
+    def __init__(self, file: ConfigFile, *, active: bool = True) -> None:
+        self.file = file
+        self.active = active
+        self.in_match = False
+        self.in_block = False
+        self.never = False
+        """Included from a block that does not apply: no block in it can."""
+        self.depth = 0
+
+    def within(self, path: str) -> "_Scope":
+        """That of a file included here."""
+        inner = _Scope(replace(self.file, path=path, required=False), active=self.active)
+        inner.in_match, inner.in_block = self.in_match, self.in_block
+        inner.never = self.never or (self.in_block and not self.active)
+        inner.depth = self.depth + 1
+        return inner
 
 
 class Sources:

@@ -3,15 +3,14 @@
 Texts to values, without a look at any file, name server or setting.
 """
 
-from dataclasses import dataclass
-
 from qsh.errors import UsageError
+from qsh.record import record
 
 SCHEMES = ("ssh://", "qsh://")
 _SHELL_CHARACTERS = frozenset("'`\"$\\;&<>|(){}")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Destination:
     """Where to go, as the command line says it; None where it says nothing."""
 

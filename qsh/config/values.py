@@ -6,16 +6,16 @@ may be given and whether it takes the whole line as it stands.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from qsh.config.patterns import matches_wildcard
 from qsh.config.specs import parse_port
+from qsh.record import record
 
 Words = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Kind:
     """How a keyword's arguments become a value."""
 
@@ -26,7 +26,7 @@ class Kind:
     """The rest of the line as written is the one argument (commands)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AlgorithmList:
     """A list of algorithm patterns, or a change to the defaults (ssh_config(5), `Ciphers`)."""
 
@@ -48,7 +48,7 @@ class AlgorithmList:
         return self.change + ",".join(self.patterns)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AddKeys:
     """AddKeysToAgent: `no`, `yes`, `ask` first, or `confirm` each use; for how many seconds."""
 

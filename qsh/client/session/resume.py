@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
 
 from qsh import log
 from qsh.auth.methods import Identity
@@ -30,6 +29,7 @@ from qsh.net.inbox import Signal
 from qsh.net.network_watch import NetworkWatch
 from qsh.net.tasks import spawn
 from qsh.quic.events import ConnectionClosed
+from qsh.record import replace
 
 TERMINAL_PATIENCE = 7 * 24 * 3600.0
 COMMAND_PATIENCE = 600.0
