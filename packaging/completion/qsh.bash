@@ -57,6 +57,7 @@ HostKeyAlgorithms
 HostKeyAlias
 HostName
 HostbasedAcceptedAlgorithms
+HostbasedAuthentication
 IPQoS
 IdentitiesOnly
 IdentityAgent

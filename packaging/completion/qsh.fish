@@ -80,6 +80,7 @@ HostKeyAlgorithms
 HostKeyAlias
 HostName
 HostbasedAcceptedAlgorithms
+HostbasedAuthentication
 IPQoS
 IdentitiesOnly
 IdentityAgent

@@ -177,7 +177,8 @@ def optimistic_identity(identities: Sequence[Identity]) -> Identity | None:
 class LoginPlan:
     """What to try next, given what the server still accepts.
 
-    `enabled` are the methods that the settings allow (BatchMode leaves out those that ask).
+    `enabled` are the methods that the settings allow (BatchMode leaves out those that ask);
+    `host_keys` is how many keys this host has to vouch with.
     """
 
     def __init__(
@@ -187,10 +188,12 @@ class LoginPlan:
         preferred: Sequence[str] = PREFERRED,
         enabled: Collection[str] = PREFERRED,
         password_prompts: int = PASSWORD_PROMPTS,
+        host_keys: int = 1,
     ) -> None:
         self._identities = tuple(identities)
         self._order = tuple(m for m in dict.fromkeys(preferred) if m in enabled)
         self._prompts = password_prompts
+        self._host_keys = host_keys
         self._tried: set[int] = set()
         self._counts: dict[str, int] = {}
         self._done: set[str] = set()
@@ -226,7 +229,7 @@ class LoginPlan:
     def _next_of(self, method: str) -> Attempt | None:
         if method == "publickey":
             return self._next_identity()
-        limit = 1 if method == "hostbased" else self._prompts
+        limit = self._host_keys if method == "hostbased" else self._prompts
         count = self._counts.get(method, 0) + 1
         if count > limit:
             return None

@@ -26,6 +26,7 @@ _USERAUTH_REQUEST = 50
 _SERVICE = b"ssh-connection"
 _PUBLICKEY = b"publickey"
 _HOSTBOUND = b"publickey-hostbound-v00@openssh.com"
+_HOSTBASED = b"hostbased"
 
 
 class Attestation(Protocol):
@@ -37,6 +38,19 @@ class Attestation(Protocol):
     def nonce(self) -> bytes: ...
     @property
     def signature(self) -> bytes: ...
+
+
+class HostbasedClaim(Protocol):
+    """For whom a host vouches, and by which key (userauth_messages.HostbasedRequest)."""
+
+    @property
+    def algorithm(self) -> str: ...
+    @property
+    def key_blob(self) -> bytes: ...
+    @property
+    def client_host(self) -> str: ...
+    @property
+    def client_user(self) -> str: ...
 
 
 def session_identifier(exporter: bytes, attestation: bytes) -> bytes:
@@ -62,6 +76,18 @@ def userauth_data(
         string(algorithm.encode()),
         string(key_blob),
         b"" if host_key_blob is None else string(host_key_blob),
+    ))
+
+
+def hostbased_data(session_id: bytes, user: str, request: HostbasedClaim) -> bytes:
+    """What the client's host signs for one of its users: RFC 4252 section 9."""
+    names = (user, request.client_host, request.client_user)
+    account, host, client = (name.encode("utf-8", "surrogateescape") for name in names)
+    return b"".join((
+        string(session_id),
+        bytes((_USERAUTH_REQUEST,)),
+        *map(string, (account, _SERVICE, _HOSTBASED, request.algorithm.encode(),
+                      request.key_blob, host, client)),
     ))
 
 

@@ -119,6 +119,9 @@ LOGIN = [
     works("PKCS11Provider", "pkcs11_provider", PATH_OR_NONE),
     works("SecurityKeyProvider", "security_key_provider"),
     works("PubkeyAcceptedAlgorithms", "pubkey_accepted_algorithms", ALGORITHMS),
+    works("HostbasedAuthentication", "hostbased_authentication", FLAG),
+    works("HostbasedAcceptedAlgorithms", "hostbased_accepted_algorithms", ALGORITHMS),
+    works("EnableSSHKeysign", "enable_ssh_keysign", FLAG),
     works("BatchMode", "batch_mode", FLAG),
     works("PreferredAuthentications", "preferred_authentications", COMMA_LIST),
     works("PubkeyAuthentication", "pubkey_authentication_mode",
@@ -190,8 +193,6 @@ WITHOUT_EFFECT = [
     *without_effect("QUIC renews its keys on its own", "RekeyLimit"),
     *without_effect("QUIC has no compression", "Compression", "CompressionLevel"),
     *without_effect("there is no TCP; see ServerAliveInterval", "TCPKeepAlive"),
-    *without_effect("matters only to HostbasedAuthentication, which is not supported yet",
-                    "EnableSSHKeysign", "HostbasedAcceptedAlgorithms"),
     *without_effect("matters only to GSSAPIAuthentication, which is not supported",
                     "GSSAPIDelegateCredentials", "GSSAPIClientIdentity", "GSSAPIServerIdentity",
                     "GSSAPIRenewalForcesRekey", "GSSAPITrustDNS", "GSSAPIKexAlgorithms"),
@@ -204,10 +205,8 @@ WITHOUT_EFFECT = [
 ]  # fmt: skip
 
 NO_GSSAPI = "qsh has no GSSAPI: log in with a key, or use ssh"
-NO_HOSTBASED = "no host vouches for its users: log in with a key or a certificate"
 
 REFUSED = [
-    not_yet("HostbasedAuthentication", NO_HOSTBASED, "no", "false"),
     not_yet("GSSAPIKeyExchange", NO_GSSAPI, "no", "false"),
     Keyword("GSSAPIAuthentication", Effect.NOT_YET, ANYTHING, reason=NO_GSSAPI,
             harmless=("no", "false"), shipped=True),

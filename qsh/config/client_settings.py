@@ -92,6 +92,10 @@ class ClientSettings:
     security_key_provider: str = "internal"
     """A library; `internal` for OpenSSH's own support of USB devices."""
     pubkey_accepted_algorithms: AlgorithmList = AlgorithmList()
+    hostbased_authentication: bool = False
+    hostbased_accepted_algorithms: AlgorithmList = AlgorithmList()
+    enable_ssh_keysign: bool = False
+    """Read by ssh-keysign itself, from the system's file."""
     required_rsa_size: int = 1024
     """Bits; shorter RSA keys are refused on both sides."""
 

@@ -99,6 +99,13 @@ class ServerSettings:
     password_authentication: bool = True
     kbd_interactive_authentication: bool = True
     permit_empty_passwords: bool = False
+    hostbased_authentication: bool = False
+    hostbased_accepted_algorithms: AlgorithmList = AlgorithmList()  # noqa: RUF009
+    hostbased_uses_name_from_packet_only: bool = False
+    """Whether a client may say itself which host it is."""
+    ignore_rhosts: str = "yes"
+    """Of users' own lists of hosts that vouch: `yes`, `no` or `shosts-only` (read ~/.shosts)."""
+    ignore_user_known_hosts: bool = False
     use_pam: bool = False
     """Where nothing is said: whether root has a service of PAM's for qshd."""
     pam_service_name: str | None = None

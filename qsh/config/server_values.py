@@ -7,8 +7,8 @@ from qsh.config.patterns import check_addresses
 from qsh.config.server_settings import ListenAddress, MaxStartups, PerSourcePenalties
 from qsh.config.values import Kind, Words, parse_seconds, read_text, read_words
 
-LOGIN_METHODS = ("publickey", "password", "keyboard-interactive")
-OTHER_METHODS = ("hostbased", "gssapi-with-mic", "none")
+LOGIN_METHODS = ("publickey", "password", "keyboard-interactive", "hostbased")
+OTHER_METHODS = ("gssapi-with-mic", "none")
 
 
 def read_server_port(words: Words) -> int:

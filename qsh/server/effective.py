@@ -176,6 +176,7 @@ _WRITERS: dict[str, Callable[[Any], list[str]]] = {
     "ca_signature_algorithms": _authorities,
     "channel_timeouts": channel_timeouts,
     "host_key_algorithms": _algorithms,
+    "hostbased_accepted_algorithms": _algorithms,
     "kex_algorithms": lambda wanted: [",".join(wanted.resolve(tuple(GROUPS)))],
     "listen_addresses": _listen,
     "per_source_net_block_size": lambda bits: [f"{bits[0]}:{bits[1]}"],

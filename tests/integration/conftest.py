@@ -69,11 +69,12 @@ def daemon(shared_daemon):
 
 @pytest.fixture
 def own_daemon(engines, tmp_path):
-    """Start a qshd with qshd_config lines of one's own: own_daemon("PermitTTY no", …)."""
+    """Start a qshd with qshd_config lines of one's own: own_daemon("PermitTTY no", …); `more`
+    is as Daemon has it."""
     started = []
 
-    def start(*settings):
-        daemon = Daemon(tmp_path / f"qshd{len(started)}", engines[1], settings).start()
+    def start(*settings, **more):
+        daemon = Daemon(tmp_path / f"qshd{len(started)}", engines[1], settings, **more).start()
         started.append(daemon)
         return daemon
 

@@ -17,6 +17,7 @@ from qsh.auth.methods import (
     choose_algorithm,
     optimistic_identity,
 )
+from qsh.client.dial.connect import is_proxied
 from qsh.client.host.proofs import HostProof
 from qsh.client.login.algorithms import allowed_names
 from qsh.client.login.keyring import Keyring, SignRequest
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from qsh.client.login.ticket import Ticket
 
 SECRET_METHODS = frozenset({"password", "keyboard-interactive"})
-SUPPORTED = frozenset({"publickey"}) | SECRET_METHODS
+SUPPORTED = frozenset({"publickey", "hostbased"}) | SECRET_METHODS
 
 _log = log.logger("login")
 
@@ -91,11 +92,12 @@ class Login:
         """The identity that let the user in; None for another method."""
         self.by_ticket = False
         """Whether it was the ticket."""
+        self._host_keys = _vouching_keys(settings)
         self._plan = LoginPlan(
             identities, preferred=settings.preferred_authentications or PREFERRED,
             enabled=enabled_methods(settings, may_type_secrets),
-            password_prompts=settings.number_of_password_prompts,
-        )
+            password_prompts=settings.number_of_password_prompts, host_keys=len(self._host_keys),
+        )  # fmt: skip
 
     async def start(self) -> None:
         """Send the first request. It is on its way when this returns, together with whatever the
@@ -119,11 +121,16 @@ class Login:
         identity = optimistic_identity(self._identities)
         if identity is None or identity.public is None:
             return None
-        preferred = self._settings.preferred_authentications
-        if preferred and "publickey" not in preferred:
+        preferred = self._settings.preferred_authentications or PREFERRED
+        if "publickey" not in preferred or self._host_goes_first(preferred):
             return None
         algorithm = self._algorithm(identity.public)
         return SignedKey(identity, identity.public, algorithm) if algorithm else None
+
+    def _host_goes_first(self, preferred: tuple[str, ...]) -> bool:
+        """Whether the host shall vouch before any key of the user's is shown."""
+        places = {name: place for place, name in enumerate(preferred)}
+        return bool(self._host_keys) and places.get("hostbased", len(places)) < places["publickey"]
 
     async def finish(self) -> None:
         """Go on until the server lets the user in. Raises LoginError, NetworkError."""
@@ -196,6 +203,8 @@ class Login:
             devices = ",".join(self._settings.kbd_interactive_devices)
             self._send(KeyboardInteractiveRequest(submethods=devices))
             return await self._answer_questions()
+        if attempt.method == "hostbased":
+            return await self._try_host(self._host_keys[attempt.number - 1])
         assert attempt.identity is not None
         return await self._try_key(attempt.identity, attempt.query_first)
 
@@ -252,6 +261,18 @@ class Login:
         if self._host_key is None:
             return PublicKeyRequest(choice.algorithm, choice.key.blob, signature)
         return HostboundRequest(choice.algorithm, choice.key.blob, self._host_key, signature)
+
+    async def _try_host(self, key: PublicKey) -> LoginEvent | None:
+        from qsh.client.login.hostbased import vouch
+
+        settings = self._settings
+        wanted = ",".join(allowed_names(settings.hostbased_accepted_algorithms))
+        algorithm = choose_algorithm(key, wanted, self._server_algorithms)
+        if algorithm is None:
+            return None
+        remote = None if is_proxied(settings) else self._connection.remote
+        self._send(await vouch(key, algorithm, self._proof.session_id, settings.user, remote))
+        return await self._answer()
 
     # ------------------------------------------------------------ questions
 
@@ -315,9 +336,19 @@ class Login:
                 return event
 
 
+def _vouching_keys(settings: ClientSettings) -> tuple[PublicKey, ...]:
+    """This host's keys for HostbasedAuthentication, which few use."""
+    if not settings.hostbased_authentication:
+        return ()
+    from qsh.client.login.hostbased import host_keys
+
+    return host_keys(settings)
+
+
 def enabled_methods(settings: ClientSettings, may_type_secrets: bool) -> frozenset[str]:
     """The methods that the settings allow."""
     enabled = {
+        "hostbased": settings.hostbased_authentication,
         "publickey": settings.pubkey_authentication,
         "password": settings.password_authentication,
         "keyboard-interactive": settings.kbd_interactive_authentication,

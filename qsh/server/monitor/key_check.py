@@ -57,10 +57,13 @@ class KeyCheck:
         if isinstance(body, HostboundRequest) and body.host_key != self.host_key:
             _log.info("the client signs for another host key")
             return None
-        lookup = KeyLookup(
-            settings, self.peers, lambda line: _log.info("%s", line), self.hostname
+        return self.lookup().permissions(key, account, self.clock())
+
+    def lookup(self) -> KeyLookup:
+        """What the files say of keys."""
+        return KeyLookup(
+            self.settings, self.peers, lambda line: _log.info("%s", line), self.hostname
         )
-        return lookup.permissions(key, account, self.clock())
 
     def is_signed(self, key: PublicKey, body: KeyRequest, user: str, exporter: bytes,
                   granted: Permissions) -> bool:

@@ -4,9 +4,7 @@ The user's files are read with the user's rights and under StrictModes, the admi
 ours. Anything that cannot be read or trusted lets nobody in, and the log says why.
 """
 
-import os
-import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -17,14 +15,10 @@ from qsh.auth.public_key import PublicKey
 from qsh.config.server import user_path
 from qsh.config.server_settings import ServerSettings
 from qsh.errors import ConfigError, IdentityError
-from qsh.server.accounts import accounts
 from qsh.server.accounts.accounts import Account
 from qsh.server.accounts.environment import Peers
 from qsh.server.monitor.key_commands import KeyCommand
-from qsh.server.sandbox import as_user
-
-MAX_FILE = 16 * 1024 * 1024
-Report = Callable[[str], None]
+from qsh.server.monitor.user_files import MAX_FILE, Report, read_as_user
 
 
 class _Asked(TypedDict):
@@ -58,7 +52,7 @@ class KeyLookup:
         Without an account nothing is permitted; but a long list of revoked keys takes its time
         then as well, which would else tell strangers who has one.
         """
-        if self._is_revoked(key) or account is None:
+        if self.is_revoked(key) or account is None:
             return None
         if key.is_certificate:
             found = self._by_authority(key, account, now)
@@ -95,7 +89,8 @@ class KeyLookup:
             return None
         return authorized_keys.match(text, command.keyword, key, **self._asked(account, now))
 
-    def _is_revoked(self, key: PublicKey) -> bool:
+    def is_revoked(self, key: PublicKey) -> bool:
+        """RevokedKeys; a list that cannot be read revokes all."""
         path = self.settings.revoked_keys
         if path is None:
             return False
@@ -153,33 +148,7 @@ class KeyLookup:
         return frozenset(self.settings.ca_signature_algorithms.resolve(defaults))
 
     def _read_as_user(self, path: str, account: Account) -> bytes | None:
-        """The content of one of the user's files, or None."""
-        # A FIFO would hold up the login for ever, a terminal would become the monitor's own.
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        with as_user(account):
-            try:
-                descriptor = os.open(path, flags)
-            except OSError:
-                return None
-            try:
-                refusal = self._file_refusal(path, account, descriptor)
-                if refusal:
-                    self.report(f"Authentication refused: {refusal}")
-                    return None
-                with open(descriptor, "rb", closefd=False) as file:
-                    return file.read(MAX_FILE)
-            except OSError as error:
-                self.report(f"{path}: {error.strerror}")
-                return None
-            finally:
-                os.close(descriptor)
-
-    def _file_refusal(self, path: str, account: Account, descriptor: int) -> str:
-        """Why the open file must not be read; empty if it may."""
-        if self.settings.strict_modes:
-            return accounts.path_refusal(path, account, descriptor)
-        is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        return "" if is_regular else f"{path} is not a regular file"
+        return read_as_user(path, account, self.report, is_strict=self.settings.strict_modes)
 
 
 def _path_for(template: str, account: Account) -> str:

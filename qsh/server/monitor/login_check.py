@@ -23,15 +23,26 @@ from qsh.server.accounts.auth_info import AuthInfo, proof_line
 from qsh.server.accounts.environment import Peers
 from qsh.server.accounts.rules import NOBODY, AccountRules, Dialogue, Proof, Standing
 from qsh.server.monitor.granted import ConflictError, Given, merged, only_to_change_password
+from qsh.server.monitor.hostbased_check import claim_label, host_vouches
 from qsh.server.monitor.key_check import KEY_REQUESTS, KeyCheck
 from qsh.server.monitor.login_report import LoginReport, key_label, note_key
-from qsh.server.monitor.login_terms import KEY, PASSWORD, QUESTIONS, Applicant, Terms, terms_for
+from qsh.server.monitor.login_terms import (
+    HOST,
+    KEY,
+    PASSWORD,
+    QUESTIONS,
+    Applicant,
+    Terms,
+    terms_for,
+    timeouts,
+)
 from qsh.server.monitor.messages import CheckLogin, LoginVerdict, NewPasswordWanted, Outcome
 from qsh.server.monitor.ticket_check import TicketCheck
 from qsh.server.monitor.tickets import Tickets, password_mark
 from qsh.wire.codec import decode_body
 from qsh.wire.userauth_messages import (
     SERVICE,
+    HostbasedRequest,
     KeyboardInteractiveRequest,
     PasswordRequest,
     TicketRequest,
@@ -214,6 +225,15 @@ class LoginCheck:
             terms.hostname,
         )  # fmt: skip
 
+    def _check_host(self, request: CheckLogin) -> LoginVerdict:
+        body = decode_body(HostbasedRequest, request.body)
+        key, terms = PublicKey.from_blob(body.key_blob), self.terms
+        label = key_label(key, terms.settings.fingerprint_hash) + claim_label(body)
+        check = self._key_check()
+        if not host_vouches(check, key, body, request.user, self._exporter, terms.account):
+            return self._failed(HOST, label)
+        return self._succeeded(Given(HOST, "", body.algorithm, key.blob), Permissions(), label)
+
     def _check_password(self, request: CheckLogin) -> LoginVerdict | NewPasswordWanted:
         body = decode_body(PasswordRequest, request.body)
         proof = self.terms.rules.check_password(body.password, body.new_password)
@@ -330,7 +350,7 @@ class LoginCheck:
         permitted = self.terms.settings.permit_root_login
         if account.uid != 0 or permitted == "yes":
             return True
-        if method == KEY and permitted == "prohibit-password":
+        if method in (KEY, HOST) and permitted == "prohibit-password":
             return True
         if method == KEY and permitted == "forced-commands-only" and permissions.command:
             _log.info("Root login accepted for forced command.")
@@ -360,25 +380,14 @@ class LoginCheck:
         pty = self.login is not None and may_have_pty(self.login)
         return LoginVerdict(
             outcome, methods, self.take_banner(), pty, terms.settings.accept_env,
-            terms.settings.max_sessions, *self._timeouts(terms.settings),
+            terms.settings.max_sessions, *timeouts(terms.settings, self.config.settings),
         )  # fmt: skip
-
-    def _timeouts(self, settings: ServerSettings) -> tuple[tuple[str, ...], int, int, int]:
-        """ChannelTimeout, UnusedConnectionTimeout, and the ClientAlive pair if it is this user's
-        own: the connection's was set before anybody logged in."""
-        channels = tuple(f"{kind}={int(time)}" for kind, time in settings.channel_timeouts)
-        alive, usual = (
-            (one.client_alive_interval, one.client_alive_count_max)
-            for one in (settings, self.config.settings)
-        )
-        interval, count = alive if alive != usual else (0.0, 0)
-        unused = int(settings.unused_connection_timeout or 0)
-        return channels, unused, int(interval), count
 
 
 Check = Callable[[LoginCheck, CheckLogin], LoginVerdict | NewPasswordWanted]
 _CHECKS: dict[str, tuple[str, Check]] = {
     **dict.fromkeys(KEY_REQUESTS, (KEY, LoginCheck._check_key)),
+    HOST: (HOST, LoginCheck._check_host),
     PASSWORD: (PASSWORD, LoginCheck._check_password),
     QUESTIONS: (QUESTIONS, LoginCheck._check_answers),
 }

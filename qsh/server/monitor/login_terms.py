@@ -26,6 +26,7 @@ from qsh.server.monitor.client_name import verified_name
 _log = logger("login")
 
 KEY, PASSWORD, QUESTIONS = "publickey", "password", "keyboard-interactive"
+HOST = "hostbased"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ def offered_methods(settings: ServerSettings) -> tuple[str, ...]:
         PASSWORD: settings.password_authentication
         and (settings.use_pam or sandbox.is_root()),
         QUESTIONS: settings.kbd_interactive_authentication and settings.use_pam,
+        HOST: settings.hostbased_authentication,
     }
     return tuple(method for method, is_offered in offers.items() if is_offered)
 
@@ -124,3 +126,15 @@ def usable_lists(
     if not usable:
         _log.error("no list of AuthenticationMethods can be satisfied: refusing the login")
     return usable or (("none",),)
+
+
+def timeouts(settings: ServerSettings, usual: ServerSettings
+             ) -> tuple[tuple[str, ...], int, int, int]:
+    """ChannelTimeout, UnusedConnectionTimeout, and the ClientAlive pair if it is this user's
+    own: the connection's, which is the `usual`, was set before anybody logged in."""
+    channels = tuple(f"{kind}={int(time)}" for kind, time in settings.channel_timeouts)
+    alive, connections = (
+        (one.client_alive_interval, one.client_alive_count_max) for one in (settings, usual)
+    )
+    interval, count = alive if alive != connections else (0.0, 0)
+    return channels, int(settings.unused_connection_timeout or 0), int(interval), count

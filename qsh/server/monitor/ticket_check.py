@@ -17,7 +17,7 @@ from qsh.log import logger
 from qsh.server.accounts.accounts import Account
 from qsh.server.monitor.granted import Given
 from qsh.server.monitor.key_check import KeyCheck
-from qsh.server.monitor.login_terms import KEY, Terms, policy_for
+from qsh.server.monitor.login_terms import HOST, KEY, Terms, policy_for
 from qsh.server.monitor.tickets import Ticket, Tickets, is_unmarked
 from qsh.wire.userauth_messages import PublicKeyRequest, TicketRequest
 
@@ -79,6 +79,8 @@ class TicketCheck:
             if given.method == KEY:
                 raise _Refused("its key is missing")
             return Permissions()
+        if given.method == HOST:
+            raise _Refused("the client's host must vouch for it anew")
         body = PublicKeyRequest(given.algorithm, given.key_blob)
         permissions = self.keys.permissions(key, body, account)
         if permissions is None:

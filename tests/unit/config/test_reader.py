@@ -51,7 +51,7 @@ def test_lists_add_up(load):
         ("BatchMode maybe", "line 1: BatchMode: 'maybe' is neither"),
         ("Host other\nPort x", "line 2: Port: bad port"),
         ("Host other\nNonsense 1", "line 2: unknown keyword"),
-        ("HostbasedAuthentication yes", "line 1: HostbasedAuthentication is not supported ("),
+        ("HostbasedAuthentication maybe", "line 1: HostbasedAuthentication: 'maybe' is"),
         ("GSSAPIAuthentication yes", "line 1: GSSAPIAuthentication is not supported"),
     ],
 )
