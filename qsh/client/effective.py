@@ -14,7 +14,7 @@ from qsh.config.client_keywords import CLIENT_KEYWORDS
 from qsh.config.client_settings import ClientSettings
 from qsh.config.jumps import jumps_text
 from qsh.config.key_exchange import GROUPS
-from qsh.config.traffic_class import class_name
+from qsh.config.traffic_class import class_names
 from qsh.config.values import AddKeys, AlgorithmList
 from qsh.config.written import assignments, bracketed, channel_timeouts, mask, permits, quoted
 
@@ -130,10 +130,6 @@ def _place(place: "Place") -> str:
     return f"{host}{place.port}"
 
 
-def _traffic_classes(classes: tuple[int | None, int | None]) -> list[str]:
-    return [" ".join(map(class_name, classes))]
-
-
 def _authorities(algorithms: AlgorithmList) -> list[str]:
     return [",".join(algorithms.resolve(tuple(sorted(CA_SIGNATURE_ALGORITHMS))))]
 
@@ -156,7 +152,7 @@ _WRITERS: dict[str, Callable[[Any], list[str]]] = {
     "channel_timeouts": channel_timeouts,
     "dynamic_forwards": _forwards,
     "escape_char": _escape,
-    "ip_qos": _traffic_classes,
+    "ip_qos": class_names,
     "local_forwards": _forwards,
     "obscure_keystroke_timing": lambda time: [f"interval:{round(time * 1000)}" if time else "no"],
     "permit_remote_open": permits,

@@ -31,6 +31,7 @@ from qsh.config.server_values import (
     SUBSYSTEMS,
     USERS,
 )
+from qsh.config.traffic_class import IP_QOS
 from qsh.config.values import (
     ADDRESS_FAMILY,
     ALGORITHMS,
@@ -86,6 +87,7 @@ LISTENER = [
     works("ChannelTimeout", "channel_timeouts", CHANNEL_TIMEOUTS),
     works("UnusedConnectionTimeout", "unused_connection_timeout", SECONDS_OR_NONE),
     works("RefuseConnection", "refuse_connection", FLAG),
+    works("IPQoS", "ip_qos", IP_QOS),
 ]
 
 LOGIN = [
@@ -169,7 +171,6 @@ WITHOUT_EFFECT = [
     *without_effect("QUIC renews its keys on its own", "RekeyLimit"),
     *without_effect("QUIC has no compression", "Compression"),
     *without_effect("there is no TCP; see ClientAliveInterval", "TCPKeepAlive"),
-    *without_effect("packets are not marked yet", "IPQoS"),
     *without_effect("matters only to GSSAPIAuthentication, which is not supported",
                     "GSSAPICleanupCredentials", "GSSAPIStrictAcceptorCheck",
                     "GSSAPIStoreCredentialsOnRekey", "GSSAPIKexAlgorithms",

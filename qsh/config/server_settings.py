@@ -92,6 +92,9 @@ class ServerSettings:
     unused_connection_timeout: float | None = None
     """Seconds that a connection may be without a channel."""
     refuse_connection: bool = False
+    ip_qos: tuple[int | None, int | None] = (0x48, None)
+    """The IP header's traffic class (DSCP in the upper six bits) of sessions with a terminal and
+    of others; None leaves it to the system."""
 
     authentication_methods: tuple[tuple[str, ...], ...] = ()
     """Alternatives, each a list to be done in full; empty for any one method."""

@@ -27,6 +27,11 @@ def class_name(value: int | None) -> str:
     return next((name for name, byte in NAMES.items() if byte == value), f"0x{value:02x}")
 
 
+def class_names(classes: tuple[int | None, int | None]) -> list[str]:
+    """The keyword's argument, as `-G` and `-T` print it."""
+    return [" ".join(map(class_name, classes))]
+
+
 def _class(word: str) -> int | None:
     if word.lower() == UNSET:
         return None

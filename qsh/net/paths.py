@@ -60,6 +60,7 @@ class Paths:
         self._receiver: DatagramReceiver | None = None
         self._closing: asyncio.TimerHandle | None = None
         self._is_closed = False
+        self._traffic_class: int | None = None
         self.patience = 0.0
         """Seconds for which a connection whose last link has ended waits for another."""
 
@@ -104,12 +105,23 @@ class Paths:
         for leg in self._legs:
             leg.link.start(leg)
 
+    def mark(self, traffic_class: int) -> None:
+        """IPQoS for what is sent from now on, by links yet to come as well."""
+        self._traffic_class = traffic_class
+        for leg in self._legs:
+            self._mark(leg.link)
+
+    def _mark(self, link: DatagramLink) -> None:
+        if self._traffic_class is not None and isinstance(link, UdpLink):
+            link.mark(self._traffic_class)
+
     def use(self, link: DatagramLink) -> None:
         """Send by this link from now on. The others go on receiving: until something has come by
         this one, and then a little longer."""
         if self._is_closed:
             link.close()
             return
+        self._mark(link)
         leg = _Leg(self, link)
         self._legs.insert(0, leg)
         self._stop_closing()
@@ -123,6 +135,7 @@ class Paths:
             return
         while len(self._legs) >= MOST_LEGS:
             self._legs.pop().link.close()
+        self._mark(link)
         leg = _Leg(self, link)
         self._legs.append(leg)
         if self._receiver is not None:

@@ -107,6 +107,16 @@ def plain_address(sockaddr: tuple[str, int] | tuple[str, int, int, int]) -> Addr
     return host.partition("%")[0], sockaddr[1]
 
 
+def set_traffic_class(sock: socket.socket, value: int) -> None:
+    """Mark all packets of a socket. What the system refuses is left as it is: no mark is worth
+    a connection."""
+    with suppress(OSError):
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, value)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, value)
+
+
 class UdpLink:
     """A socket on the running loop. Owns the socket.
 
@@ -150,6 +160,10 @@ class UdpLink:
     def largest_payload(self) -> int:
         """Bytes of the largest datagram that this machine sends there."""
         return offload.largest_payload(self._socket)
+
+    def mark(self, traffic_class: int) -> None:
+        """IPQoS, from now on."""
+        set_traffic_class(self._socket, traffic_class)
 
     @property
     def is_writable(self) -> bool:

@@ -22,6 +22,7 @@ from qsh.config.server_settings import (
     ServerSettings,
 )
 from qsh.config.server_values import read_server_port
+from qsh.config.traffic_class import class_names
 from qsh.config.values import AlgorithmList
 from qsh.config.written import assignments, bracketed, channel_timeouts, mask, permits, quoted
 from qsh.errors import UsageError
@@ -177,6 +178,7 @@ _WRITERS: dict[str, Callable[[Any], list[str]]] = {
     "channel_timeouts": channel_timeouts,
     "host_key_algorithms": _algorithms,
     "hostbased_accepted_algorithms": _algorithms,
+    "ip_qos": class_names,
     "kex_algorithms": lambda wanted: [",".join(wanted.resolve(tuple(GROUPS)))],
     "listen_addresses": _listen,
     "per_source_net_block_size": lambda bits: [f"{bits[0]}:{bits[1]}"],

@@ -23,12 +23,15 @@ class Relay:
         self.up: list[int] = []
         """Sizes of the client's datagrams, in bytes; `down` those of the server's."""
         self.down: list[int] = []
+        self.classes: list[int] = []
+        """The traffic classes of the server's, without the bits for congestion (RFC 3168)."""
         self._is_closed = False
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _new_inside(self) -> socket.socket:
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
         sock.connect(self._target)
         return sock
 
@@ -57,8 +60,9 @@ class Relay:
             if not self.is_cut:
                 self._inside.send(data)
         else:
-            data = ready.recv(65536)
+            data, control, _, _ = ready.recvmsg(65536, 64)
             self.down.append(len(data))
+            self.classes += [value[0] & 0xFC for _, kind, value in control if kind == socket.IP_TOS]
             if not self.is_cut:
                 self._outside.sendto(data, self._client)
 

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.integration.harness import USER
+from tests.integration.relay import Relay
 
 pytestmark = pytest.mark.one_pair
 
@@ -116,3 +117,18 @@ def test_a_warning_of_weak_crypto(qsh, value, group, warns):
     done = qsh("-o", f"WarnWeakCrypto={value}", "-o", f"KexAlgorithms={group}", "host", "true")
     assert done.status == 0
     assert ("WARNING" in done.stderr) is warns
+
+
+@pytest.mark.parametrize(("option", "marked"), [("-tt", 0xB8), ("-T", 0x20)])
+def test_ipqos_marks_the_servers_packets(own_daemon, new_client, option, marked):
+    daemon = own_daemon("IPQoS ef cs1")
+    relay = Relay(daemon.port)
+    qsh = new_client(daemon)
+    qsh.known_hosts.write_text(daemon.known_hosts_line().replace(str(daemon.port), str(relay.port)))
+    try:
+        done = qsh("-p", str(relay.port), option, "host", "echo; sleep 0.2; echo")
+    finally:
+        relay.close()
+    assert done.status == 0, done.stderr
+    assert relay.classes[0] == 0
+    assert relay.classes[-1] == marked

@@ -4,7 +4,6 @@ An interface's address is looked up whenever a socket is made, so that a connect
 interface to its next address.
 """
 
-import contextlib
 import errno
 import os
 import socket
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 from qsh.config.client_settings import ClientSettings
 from qsh.net.dial import OpenLink
 from qsh.net.endpoint import Endpoint
-from qsh.net.udp import UdpLink, open_socket
+from qsh.net.udp import UdpLink, open_socket, set_traffic_class
 
 if TYPE_CHECKING:
     from qsh.net.migration import FindSource
@@ -63,13 +62,3 @@ def interface_address(interface: str, family: int) -> str:
         if (":" in address) == (family == socket.AF_INET6):
             return address
     raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
-
-
-def set_traffic_class(sock: socket.socket, value: int) -> None:
-    """Mark all packets of a socket. What the system refuses is left as it is: no mark is worth
-    a connection."""
-    with contextlib.suppress(OSError):
-        if sock.family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, value)
-        else:
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, value)

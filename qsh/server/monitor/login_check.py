@@ -33,8 +33,8 @@ from qsh.server.monitor.login_terms import (
     QUESTIONS,
     Applicant,
     Terms,
+    connection_terms,
     terms_for,
-    timeouts,
 )
 from qsh.server.monitor.messages import CheckLogin, LoginVerdict, NewPasswordWanted, Outcome
 from qsh.server.monitor.ticket_check import TicketCheck
@@ -380,7 +380,7 @@ class LoginCheck:
         pty = self.login is not None and may_have_pty(self.login)
         return LoginVerdict(
             outcome, methods, self.take_banner(), pty, terms.settings.accept_env,
-            terms.settings.max_sessions, *timeouts(terms.settings, self.config.settings),
+            terms.settings.max_sessions, *connection_terms(terms.settings, self.config.settings),
         )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from qsh.server.accounts.pam import choose_service
 from qsh.server.accounts.pam_rules import PamRules
 from qsh.server.accounts.rules import AccountRules, Dialogue, ShadowRules, may_use_password
 from qsh.server.monitor.client_name import verified_name
+from qsh.server.monitor.messages import UNMARKED
 
 _log = logger("login")
 
@@ -128,13 +129,16 @@ def usable_lists(
     return usable or (("none",),)
 
 
-def timeouts(settings: ServerSettings, usual: ServerSettings
-             ) -> tuple[tuple[str, ...], int, int, int]:
-    """ChannelTimeout, UnusedConnectionTimeout, and the ClientAlive pair if it is this user's
-    own: the connection's, which is the `usual`, was set before anybody logged in."""
+def connection_terms(settings: ServerSettings, usual: ServerSettings
+                     ) -> tuple[tuple[str, ...], int, int, int, int, int]:
+    """The end of a LoginVerdict: ChannelTimeout, UnusedConnectionTimeout, the ClientAlive pair if
+    it is this user's own (the connection's, which is the `usual`, was set before anybody logged
+    in), and IPQoS."""
     channels = tuple(f"{kind}={int(time)}" for kind, time in settings.channel_timeouts)
     alive, connections = (
         (one.client_alive_interval, one.client_alive_count_max) for one in (settings, usual)
     )
     interval, count = alive if alive != connections else (0.0, 0)
-    return channels, int(settings.unused_connection_timeout or 0), int(interval), count
+    unused = int(settings.unused_connection_timeout or 0)
+    interactive, other = (UNMARKED if one is None else one for one in settings.ip_qos)
+    return channels, unused, int(interval), count, interactive, other

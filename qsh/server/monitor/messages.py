@@ -19,6 +19,8 @@ MAX_MESSAGE = 160 * 1024
 MAX_IDS = 64
 """Connection IDs in one reply."""
 MAX_PAIRS = 256
+UNMARKED = 256
+"""In the place of a traffic class: what the system does by itself."""
 
 
 class Outcome(IntEnum):
@@ -208,7 +210,8 @@ class LoginVerdict:
     """To CheckLogin. `methods` may go on; `banner` is to be shown first; `pty` tells, with
     ACCEPTED, whether a terminal will be permitted; the rest are the settings for this user (see
     server.watch): `channel_timeouts` as `TYPE=SECONDS`, times in seconds, 0 for none, and
-    `alive_interval` 0 also where the connection as a whole has the same."""
+    `alive_interval` 0 also where the connection as a whole has the same, and IPQoS's two classes
+    UNMARKED for none."""
 
     outcome: Byte
     methods: NameList
@@ -220,6 +223,8 @@ class LoginVerdict:
     unused_timeout: UInt32 = 0
     alive_interval: UInt32 = 0
     alive_count: UInt32 = 0
+    interactive_class: UInt32 = UNMARKED
+    other_class: UInt32 = UNMARKED
 
 
 @message(104)

@@ -20,6 +20,7 @@ from qsh.server.accounts.environment import MAX_VARIABLES
 from qsh.server.holder.messages import OUTPUT, Break, Eof, Mode, Resize, Signal, Start
 from qsh.server.holder.program import SIGNALS
 from qsh.server.monitor.messages import (
+    UNMARKED,
     LoginVerdict,
     SessionKind,
     StartSession,
@@ -218,6 +219,7 @@ class SessionChannel:
         start = Start(Mode.TAKE_OVER, keep.client if keep else b"", self._origin,
                       keep is not None, 0, 0)  # fmt: skip
         self._session = Session(self.channel, sock, start, keep.session if keep else b"")
+        self._mark_packets()
         return await self._session.attached()
 
     def _take_keep(self, request: KeepRequest) -> bool:
@@ -241,6 +243,7 @@ class SessionChannel:
         start = Start(request.mode, request.client, self._origin, True,
                       request.output_offset, request.errors_offset)  # fmt: skip
         self._session = Session(self.channel, sock, start, number, request.input_offset)
+        self._mark_packets()
         is_attached = await self._session.attached()
         if is_attached and self._pty is not None and request.mode != Mode.WATCH:
             size = self._pty
@@ -248,6 +251,13 @@ class SessionChannel:
                 Resize(size.columns, size.rows, size.width_px, size.height_px)
             )
         return is_attached
+
+    def _mark_packets(self) -> None:
+        """IPQoS: as sshd, the whole connection by the session that began last."""
+        verdict = self.verdict
+        mark = verdict.interactive_class if self._pty is not None else verdict.other_class
+        if mark != UNMARKED:
+            self.channel.connection.paths.mark(mark)
 
     @property
     def _origin(self) -> str:
