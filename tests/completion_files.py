@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from qsh.client import options
-from qsh.client.master.mux_client import COMMANDS
+from qsh.client.master.commands import COMMANDS
 from qsh.client.queries import FEATURES
 from qsh.config.client_keywords import CLIENT_KEYWORDS
 from qsh.config.keywords import Effect

@@ -110,7 +110,9 @@ def _share(options: Options, settings: "ClientSettings", argv: list[str]) -> int
     from qsh.client.master import mux_client
 
     if options.control is not None:
-        return mux_client.run_command(settings, options.control)
+        from qsh.client.master.commands import run_command
+
+        return run_command(settings, options.control, options.command, options.stdio)
     master = mux_client.find_master(settings, must_exist=False)
     if master is None:
         return _visit_or_fall_back(options, settings, argv)

@@ -5,6 +5,7 @@
     python -m tests.bench forward    -L: MB/s, requests and connections; datagrams per second
     python -m tests.bench tunnel     TCP inside -w, on a path that loses packets (root only)
     python -m tests.bench wan        bulk, fairness and keys on emulated paths (root only)
+    python -m tests.bench scripts    a command over a live master; the wait for ssh (root only)
     python -m tests.bench sessions   idle sessions: memory, CPU; logins per second
 
 A real sshd and a real qshd run side by side, each with its own keys in a temporary folder. As root
@@ -20,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from qsh.quic.engine import available
-from tests.bench import bulk, connect, forward, sessions, tunnel, wan
+from tests.bench import bulk, connect, forward, scripts, sessions, tunnel, wan
 from tests.bench.machine import machine_line, programs
 from tests.integration.harness import missing_programs
 
@@ -32,7 +33,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         prog="python -m tests.bench", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("what", choices=("connect", "bulk", "forward", "tunnel", "sessions",
-                                         "wan"))
+                                         "scripts", "wan"))
     parser.add_argument("--repetitions", type=int,
                         help="default: 20 for connect, 5 for bulk, 3 for forward")
     parser.add_argument("--count", type=int, default=100, help="sessions (default: 100)")
@@ -64,6 +65,9 @@ def main(arguments: list[str]) -> int:
         if options.what == "connect":
             rows = connect.measure(Path(folder), engines, options.rtt, options.repetitions or 20)
             print(connect.table(rows))
+        elif options.what == "scripts":
+            rows = scripts.measure(Path(folder), engines, options.rtt, options.repetitions or 10)
+            print(scripts.table(rows))
         elif options.what == "sessions":
             rows = sessions.measure(
                 Path(folder), engines, options.count, options.repetitions or 40

@@ -153,6 +153,28 @@ class TestCommands:
             assert wait_until(lambda: b"session" in shared("-O", "channels", "host").stdout)
 
 
+    def test_proxy_runs_a_command_whose_forwards_end_with_it(self, shared, daemon):
+        port, logins = free_port(), daemon.log.count("Accepted publickey")
+        with EchoServer() as echo:
+            spec = f"{port}:127.0.0.1:{echo.port}"
+            with shared.start("-O", "proxy", "-L", spec, "host", "echo up; cat; exit 6") as rider:
+                assert rider.stdout.readline() == b"up\n"
+                with connect(port) as sock:
+                    sock.sendall(b"ping")
+                    assert sock.recv(4) == b"ping"
+                assert rider.communicate(b"more")[0] == b"more"
+                assert rider.returncode == 6
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port))
+        assert daemon.log.count("Accepted publickey") == logins
+
+    def test_proxy_needs_a_master(self, qsh, path):
+        qsh.configure(f"ControlPath {path}", "ControlMaster auto")
+        done = qsh("-O", "proxy", "host", "true")
+        assert done.status == 255
+        assert "Control socket connect" in done.stderr
+
+
 class TestForwards:
     def test_they_come_and_go(self, shared):
         port = free_port()

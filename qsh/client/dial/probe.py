@@ -14,7 +14,7 @@ from qsh.net.tasks import in_thread
 
 HEAD_START = 0.2
 """Seconds for qshd alone."""
-MARGIN, KNOWN_MARGIN = 0.3, 2.0
+MARGIN, KNOWN_MARGIN = 0.28, 2.0
 """Seconds beyond a round trip after which qshd counts as silent; where it has answered before."""
 
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from qsh.config.client_settings import ClientSettings
     from qsh.config.forward_specs import ForwardSpec
 
-COMMANDS = ("check", "forward", "cancel", "exit", "stop", "conninfo", "channels", "proxy")
-"""What -O takes."""
 RECEIVE_SIZE = 65536
 _CREDENTIALS = struct.Struct("@iII")
 _KINDS = {"local_forwards": wire.LOCAL, "remote_forwards": wire.REMOTE,
@@ -155,47 +153,6 @@ def find_master(settings: "ClientSettings", *, must_exist: bool) -> Master | Non
     return None
 
 
-def run_command(settings: "ClientSettings", command: str) -> int:
-    """`-O`: tell or ask the master; the exit status. Raises QshError."""
-    if command not in COMMANDS:
-        raise UsageError(f"Invalid multiplex command: {command} (one of {', '.join(COMMANDS)})")
-    master = find_master(settings, must_exist=True)
-    assert master is not None
-    match command:
-        case "check":
-            _say(f"Master running (pid={master.pid()})")
-        case "exit":
-            master.ask(wire.TERMINATE)
-            master.answer(wire.OK)
-            _say("Exit request sent.")
-        case "stop":
-            master.ask(wire.STOP_LISTENING)
-            master.answer(wire.OK)
-            _say("Stop listening request sent.")
-        case "forward" | "cancel":
-            change_forwards(master, settings, cancel=command == "cancel")
-        case "conninfo" | "channels":
-            _print_info(master, "connection" if command == "conninfo" else "channels")
-        case "proxy":
-            raise UsageError("-O proxy is not supported yet")
-    return 0
-
-
-def _print_info(master: Master, kind: str) -> None:
-    if wire.EXTENSION not in master.extensions:
-        raise NetworkError("the master is no qsh: it cannot tell")
-    master.ask(wire.INFO, kind)
-    sys.stdout.write(master.answer(wire.INFO_TEXT).text())
-    sys.stdout.flush()
-
-
-def _say(text: str) -> None:
-    """As ssh(1): to standard error, unless it is to be quiet."""
-    if log.is_enabled(log.Level.FATAL):
-        end = "\r\n" if os.isatty(2) else "\n"
-        os.write(2, f"{text}{end}".encode())
-
-
 # ------------------------------------------------------------ forwards
 
 
@@ -221,10 +178,8 @@ def _forward_fields(spec: "ForwardSpec") -> tuple[str, int, str, int]:
         else:
             words += (_host_word(place.host, is_listener=place is listen), place.port)
     host, port, target_host, target_port = words
-    assert isinstance(host, str)
-    assert isinstance(port, int)
-    assert isinstance(target_host, str)
-    assert isinstance(target_port, int)
+    assert isinstance(host, str) and isinstance(port, int)  # noqa: PT018
+    assert isinstance(target_host, str) and isinstance(target_port, int)  # noqa: PT018
     return host, port, target_host, target_port
 
 
@@ -316,6 +271,7 @@ def wait(master: Master, pid: int, session: int, host: str, *, has_terminal: boo
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, leave)
+
     def resized(*_: object) -> None:
         with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGWINCH)  # the master then looks at all its windows
