@@ -17,8 +17,10 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from qsh.quic.engine import available
 from tests.bench import bulk, connect, forward, scripts, sessions, tunnel, wan
@@ -52,6 +54,37 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def measure(options: argparse.Namespace, folder: Path, engines: Sequence[str]
+            ) -> tuple[list[dict[str, Any]], str]:  # fmt: skip
+    """What was asked for: its rows, and the table of them."""
+    def times(default: int) -> int:
+        return int(options.repetitions or default)
+
+    match options.what:
+        case "connect":
+            rows = connect.measure(folder, engines, options.rtt, times(20))
+            return rows, connect.table(rows)
+        case "scripts":
+            rows = scripts.measure(folder, engines, options.rtt, times(10))
+            return rows, scripts.table(rows)
+        case "sessions":
+            rows = sessions.measure(folder, engines, options.count, times(40))
+            return rows, sessions.table(rows)
+        case "forward":
+            rows = forward.measure(folder, engines, options.size, times(3), options.rate)
+            return rows, forward.table(rows)
+        case "wan":
+            parts = options.part or ("bulk", "fairness", "keys")
+            rows = wan.measure(folder, engines, times(1), parts)
+            return rows, wan.table(rows)
+        case "tunnel":
+            rows = tunnel.measure(folder, engines, times(1))
+            return rows, tunnel.table(rows)
+    payload = (options.mtu or ETHERNET_MTU) - bulk.IPV4_UDP_HEADERS
+    rows = bulk.measure(folder, engines, options.size, times(5), payload)
+    return rows, bulk.table(rows)
+
+
 def main(arguments: list[str]) -> int:
     options = parse_arguments(arguments)
     if missing := missing_programs("ssh", "ssh-keygen", "/usr/sbin/sshd"):
@@ -62,33 +95,8 @@ def main(arguments: list[str]) -> int:
     if options.mtu:
         bulk.enter_loopback(options.mtu)
     with tempfile.TemporaryDirectory(prefix="qsh-bench-") as folder:
-        if options.what == "connect":
-            rows = connect.measure(Path(folder), engines, options.rtt, options.repetitions or 20)
-            print(connect.table(rows))
-        elif options.what == "scripts":
-            rows = scripts.measure(Path(folder), engines, options.rtt, options.repetitions or 10)
-            print(scripts.table(rows))
-        elif options.what == "sessions":
-            rows = sessions.measure(
-                Path(folder), engines, options.count, options.repetitions or 40
-            )
-            print(sessions.table(rows))
-        elif options.what == "forward":
-            rows = forward.measure(Path(folder), engines, options.size, options.repetitions or 3,
-                                   options.rate)  # fmt: skip
-            print(forward.table(rows))
-        elif options.what == "wan":
-            rows = wan.measure(Path(folder), engines, options.repetitions or 1,
-                               options.part or ("bulk", "fairness", "keys"))  # fmt: skip
-            print(wan.table(rows))
-        elif options.what == "tunnel":
-            rows = tunnel.measure(Path(folder), engines, options.repetitions or 1)
-            print(tunnel.table(rows))
-        else:
-            payload = (options.mtu or ETHERNET_MTU) - bulk.IPV4_UDP_HEADERS
-            rows = bulk.measure(Path(folder), engines, options.size, options.repetitions or 5,
-                                payload)  # fmt: skip
-            print(bulk.table(rows))
+        rows, table = measure(options, Path(folder), engines)
+    print(table)
     if options.json:
         report = {"what": options.what, "date": datetime.now(UTC).isoformat(timespec="seconds"),
                   "machine": machine_line(), "programs": programs(), "rows": rows}  # fmt: skip

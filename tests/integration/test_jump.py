@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 import sys
 import time
 
@@ -47,9 +48,11 @@ def way(own_daemon, new_client):
     """Daemons on a way of so many hops, and a client whose config names them hop0, hop1, …, and
     the last `host`."""
 
-    def make(hops, *settings):
-        daemons = [own_daemon(*settings) for _ in range(hops)] + [own_daemon()]
+    def make(hops, *settings, prefix=()):
+        daemons = [own_daemon(*settings, prefix=prefix) for _ in range(hops)]
+        daemons.append(own_daemon(prefix=prefix))
         client = new_client(daemons[-1])
+        client.prefix = prefix
         key = f"IdentityFile {client.key}"
         known = []
         for number, daemon in enumerate(daemons):
@@ -68,6 +71,26 @@ def way(own_daemon, new_client):
     return make
 
 
+@pytest.fixture
+def narrow():
+    """What enters a network of its own whose loopback takes packets of so many bytes: narrow(1280).
+    For root only."""
+    started = []
+
+    def make(mtu):
+        process = subprocess.Popen(
+            ["unshare", "--net", "sh", "-c", f"ip link set lo mtu {mtu} up && echo && exec cat"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stdout.readline() == b"\n"
+        started.append(process)
+        return ("nsenter", f"--net=/proc/{process.pid}/ns/net")
+
+    yield make
+    for process in started:
+        process.communicate()
+
+
 class TestJump:
     def test_through_one_host(self, way):
         client, (hop, last) = way(1)
@@ -78,11 +101,22 @@ class TestJump:
         assert "Starting session" in last.log
 
     @pytest.mark.one_pair
-    def test_through_three_hosts(self, way):
-        client, daemons = way(3)
-        done = client("-J", "hop0,hop1,hop2", "host", "cat", stdin=PAYLOAD)
+    @pytest.mark.parametrize("hops", [3, 5])
+    def test_through_many_hosts(self, way, hops):
+        client, daemons = way(hops)
+        names = ",".join(f"hop{number}" for number in range(hops))
+        done = client("-J", names, "host", "cat", stdin=PAYLOAD)
         assert (done.status, done.stdout) == (0, PAYLOAD), done.stderr
         assert all("Accepted publickey" in daemon.log for daemon in daemons)
+
+    @pytest.mark.root
+    @pytest.mark.parametrize("mtu", [1280, 1500])
+    def test_datagrams_in_datagrams_where_the_path_is_narrow(self, way, narrow, mtu):
+        """Each hop leaves less room for the next one's; what has none goes by a stream."""
+        client, _ = way(3, prefix=narrow(mtu))
+        payload = PAYLOAD[:300_000]
+        done = client("-J", "hop0,hop1,hop2", "host", "cat", stdin=payload, timeout=90)
+        assert (done.status, done.stdout) == (0, payload), done.stderr
 
     @pytest.mark.one_pair
     def test_nothing_stays_behind(self, way):
