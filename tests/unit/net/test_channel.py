@@ -193,3 +193,67 @@ def test_a_flood_of_unwanted_requests_ends_the_connection(pair):
             assert (await both.client.wait_closed()).reason == "too much at once"
 
     run(main())
+
+
+def test_what_one_channel_has_lost_holds_up_no_other(pair):
+    """Sessions that share a master's connection: no head-of-line blocking between them."""
+    latency = 0.05
+
+    async def arrival(channel, text):
+        assert await channel.read() == text
+        return asyncio.get_running_loop().time()
+
+    async def main():
+        async with pair(Conditions(latency=latency)) as both:
+            await both.log_in()
+            unlucky, its_end = await both.open_channel()
+            other, others_end = await both.open_channel()
+            await asyncio.sleep(1)
+            both.network.to_server.is_cut = True
+            await unlucky.write(b"lost at first")
+            await asyncio.sleep(0.001)
+            both.network.to_server.is_cut = False
+            sent = asyncio.get_running_loop().time()
+            await other.write(b"in time")
+            lost, in_time = await asyncio.gather(
+                arrival(its_end, b"lost at first"), arrival(others_end, b"in time")
+            )
+            assert in_time - sent < latency + 0.005
+            assert lost - sent > 2 * latency
+
+    run(main())
+
+
+def test_sessions_of_one_connection_are_as_quick_as_alone_where_packets_are_lost(pair):
+    """Beside a channel that always has something to repair, another one's small messages come as
+    fast as its own losses allow."""
+    latency, loss = 0.05, 0.05
+
+    async def ping(ours, theirs, count):
+        took = []
+        for number in range(count):
+            began = asyncio.get_running_loop().time()
+            await ours.write(b"%03d" % number)
+            assert await theirs.read() == b"%03d" % number
+            took.append(asyncio.get_running_loop().time() - began)
+            await asyncio.sleep(0.05)
+        return sorted(took)
+
+    async def main():
+        async with pair(Conditions(latency=latency, loss=loss, rate=1_250_000)) as both:
+            await both.log_in()
+            bulk, sink = await both.open_channel()
+            small, small_end = await both.open_channel()
+            small.set_priority(2)
+            pouring = asyncio.ensure_future(write_all(bulk, bytes(20_000_000)))
+            draining = asyncio.ensure_future(read_all(sink))
+            await asyncio.sleep(1)
+            took = await ping(small, small_end, 60)
+            assert not pouring.done()
+            for task in (pouring, draining):
+                task.cancel()
+            assert took[len(took) // 2] < latency + 0.06
+            within = sum(one < 2 * latency + 0.06 for one in took)
+            assert within > 0.8 * len(took)
+
+    run(main())
