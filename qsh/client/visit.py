@@ -272,7 +272,8 @@ class Visit:
         place = Place(new_number().hex(), new_number())
         if wish.action == ATTACH:
             place = Place(wish.label, place.client, wish.mode)
-        lasting = Lasting(place, self._reconnect, wish.label, wish.action != ATTACH)
+        lasting = Lasting(place, self._reconnect, wish.label, wish.action != ATTACH,
+                          not self._settings.is_for_this_visit)
         if wish.leaves:
             from qsh.client.session.left_session import start_and_leave
             return start_and_leave(connection, self._plan, lasting, self._settings.original_host)

@@ -33,7 +33,8 @@ EXPANDED = ("identity_files", "certificate_files", "user_known_hosts_files", "re
 FORWARDS = ("local_forwards", "remote_forwards", "dynamic_forwards")
 """Fields that ClearAllForwardings empties, and whose Unix sockets' paths take tokens."""
 
-DERIVED = ("config_file", "original_host", "local_user", "identity_files_given")
+DERIVED = ("config_file", "original_host", "local_user", "identity_files_given",
+           "is_for_this_visit")
 """Fields that no keyword sets."""
 
 

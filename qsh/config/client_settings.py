@@ -173,6 +173,8 @@ class ClientSettings:
     config_file: str | None = None
     """`-F`, which holds for the hosts on the way as well."""
 
+    is_for_this_visit: bool = False
+    """The server is one that ssh has started, and ends with the visit."""
     control_master: str = "no"
     """`no`, `yes`, `ask`, `auto` or `autoask`."""
     control_path: str | None = None

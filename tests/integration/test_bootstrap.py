@@ -15,6 +15,7 @@ import pytest
 from qsh.process_tree import descendants
 from tests.integration.forward_peers import free_port, wait_for_port
 from tests.integration.harness import USER, Client, make_key, process_is_gone, public
+from tests.pty_process import PtyProcess
 from tests.sources import ROOT
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
@@ -202,6 +203,16 @@ class TestBootstrap:
         done = host.client("--bootstrap", "--list", "host")
         assert done.status == 255
         assert "for this visit only" in done.stderr
+
+    def test_a_session_is_not_left_that_nobody_could_find_again(self, host):
+        words = host.client.command("--bootstrap", "-tt", "host", "echo up; cat; exit 5")
+        with PtyProcess(words, host.client.environment) as session:
+            session.expect("up", 40)
+            session.write("\r~d")
+            session.expect("for this visit only")
+            session.write("\r\x04")
+            assert session.wait() == 5
+        assert host.has_nothing_left()
 
 
 def command_line(entry):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.harness import make_key, public
+from tests.integration.harness import make_key, missing_programs, public
 
 DATA = os.urandom(1 << 20)
 
@@ -299,3 +299,16 @@ def test_lftp(tool):
     connect = 'set sftp:connect-program "qsh -a -x"; set net:max-retries 1'
     tool("lftp", "-c", f"{connect}; open sftp://host; get {tool.there}/a -o b")
     assert (tool.here / "b").read_bytes() == DATA
+
+
+@pytest.mark.one_pair
+@pytest.mark.parametrize("way", ["proxy", "remote"])
+def test_mosh(tool, way):
+    """Also in its default way, where it looks for the server's address in a ProxyCommand."""
+    if missing := missing_programs("mosh", "mosh-server", "script"):
+        pytest.skip(f"not installed here: {', '.join(missing)}")
+    words = ["mosh", "--ssh=qsh", f"--experimental-remote-ip={way}", "host", "--",
+             "sh", "-c", "echo by mosh; sleep 1"]  # fmt: skip
+    line = f"stty rows 24 cols 80; {shlex.join(words)}"
+    done = tool("script", "-qec", line, "/dev/null", TERM="xterm", LC_ALL="C.UTF-8")
+    assert "by mosh" in done.stdout

@@ -173,7 +173,7 @@ def _settings_for(settings: ClientSettings, folder: str,
         identity_agent=None, certificate_files=(), pkcs11_provider=None,
         pubkey_authentication_mode="yes", pubkey_accepted_algorithms=AlgorithmList(),
         preferred_authentications=("publickey",), fallback_to_ssh="no", tcp_port=None,
-        proxy_command=None, proxy_jump=(),
+        proxy_command=None, proxy_jump=(), is_for_this_visit=True,
     )  # fmt: skip
 
 

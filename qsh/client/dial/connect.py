@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from qsh import log
 from qsh.client.dial.link import link_opener, source_finder
+from qsh.client.notices import show
 from qsh.config.client_settings import ClientSettings
 from qsh.config.key_exchange import groups_of
 from qsh.errors import NetworkError, NoServerError
@@ -26,6 +27,7 @@ IDLE_TIMEOUT = 24 * 3600.0
 """Seconds of silence that a connection survives: a night without a network ends no session. The
 server has a say too: the shorter of both counts (RFC 9000 section 10.1)."""
 FAMILIES = {"any": 0, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
+MOSH_PROXY = " --fake-proxy -- "
 RETRY_DELAY = 1.0
 """Seconds between two of ConnectionAttempts, as ssh(1)."""
 
@@ -61,13 +63,16 @@ async def connect(
             if is_proxied(settings):
                 return await _connect_by_proxy(settings, factory, config, first)
             await _give_up_if_known_silent(settings)
-            return await dial(
+            connection = await dial(
                 settings.hostname, settings.port, factory=factory, config=config,
                 family=FAMILIES[settings.address_family], bind_address=settings.bind_address,
                 timeout=settings.connect_timeout,
                 open_link=link_opener(settings, is_interactive=is_interactive), meanwhile=first,
                 other=_search_for_sshd(settings), open_stream=_stream_opener(settings),
             )  # fmt: skip
+            if _is_for_mosh(settings) and connection.remote is not None:
+                show(f"MOSH IP {connection.remote[0]}")
+            return connection
         except NoServerError:
             raise
         except NetworkError as error:
@@ -188,4 +193,10 @@ def _stay(connection: Connection) -> "Migrator":
 
 def is_proxied(settings: ClientSettings) -> bool:
     """Whether a command or other hosts lead to the server."""
-    return bool(settings.proxy_command or settings.proxy_jump)
+    return bool(settings.proxy_command or settings.proxy_jump) and not _is_for_mosh(settings)
+
+
+def _is_for_mosh(settings: ClientSettings) -> bool:
+    """Whether the ProxyCommand is mosh(1)'s own, which connects by TCP and tells which address it
+    was: we say so ourselves, and go by UDP."""
+    return MOSH_PROXY in (settings.proxy_command or "")

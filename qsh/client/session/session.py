@@ -67,12 +67,14 @@ class Ending:
 @record
 class Lasting:
     """How a session outlives its connection: `place` numbers it, `reconnect` makes the next
-    connection; `label` is what the user calls it. Not `is_new`: attach to one that is there."""
+    connection; `label` is what the user calls it. Not `is_new`: attach to one that is there. Not
+    `may_be_left`: nobody could find it again."""
 
     place: "Place"
     reconnect: "Reconnect"
     label: str = ""
     is_new: bool = True
+    may_be_left: bool = True
 
 
 class Session:
@@ -347,7 +349,10 @@ class Session:
         """Leave, and let the session go on."""
         from qsh.client.session.lasting_channel import LastingChannel
 
-        channel = self._channel
+        channel, lasting = self._channel, self._lasting
+        if lasting is not None and not lasting.may_be_left:
+            self._show("this session cannot be left: its server is there for this visit only")
+            return
         if not isinstance(channel, LastingChannel) or not channel.detach():
             self._show("this session cannot be detached from: the server does not keep it, or "
                        "cannot be reached")
