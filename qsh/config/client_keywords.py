@@ -196,7 +196,7 @@ WITHOUT_EFFECT = [
     *without_effect("matters only to GSSAPIAuthentication, which is not supported",
                     "GSSAPIDelegateCredentials", "GSSAPIClientIdentity", "GSSAPIServerIdentity",
                     "GSSAPIRenewalForcesRekey", "GSSAPITrustDNS", "GSSAPIKexAlgorithms"),
-    *without_effect("there is no version text to send", "VersionAddendum"),
+    *without_effect("a client says nothing of its version", "VersionAddendum"),
     *without_effect("obsolete, in ssh as well",
                     "Protocol", "Cipher", "FallBackToRsh", "GlobalKnownHostsFile2",
                     "RhostsAuthentication", "UserKnownHostsFile2", "UseRoaming", "UseRsh",

@@ -88,6 +88,7 @@ LISTENER = [
     works("UnusedConnectionTimeout", "unused_connection_timeout", SECONDS_OR_NONE),
     works("RefuseConnection", "refuse_connection", FLAG),
     works("IPQoS", "ip_qos", IP_QOS),
+    works("VersionAddendum", "version_addendum", COMMAND_OR_NONE),
 ]
 
 LOGIN = [
@@ -178,7 +179,7 @@ WITHOUT_EFFECT = [
     *without_effect("matters only to KerberosAuthentication, which is not supported",
                     "KerberosOrLocalPasswd", "KerberosTicketCleanup", "KerberosGetAFSToken"),
     *without_effect("qshd checks security keys by itself", "SecurityKeyProvider"),
-    *without_effect("there is no version text to send", "VersionAddendum", "DebianBanner"),
+    *without_effect("there is no version text to send", "DebianBanner"),
     *without_effect("qshd's processes are its own", "SshdSessionPath", "SshdAuthPath",
                     "UsePrivilegeSeparation"),
     *without_effect("obsolete, in sshd as well",

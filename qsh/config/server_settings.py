@@ -92,6 +92,8 @@ class ServerSettings:
     unused_connection_timeout: float | None = None
     """Seconds that a connection may be without a channel."""
     refuse_connection: bool = False
+    version_addendum: str | None = None
+    """What the server says of itself to clients that log in."""
     ip_qos: tuple[int | None, int | None] = (0x48, None)
     """The IP header's traffic class (DSCP in the upper six bits) of sessions with a terminal and
     of others; None leaves it to the system."""

@@ -119,6 +119,12 @@ def test_a_warning_of_weak_crypto(qsh, value, group, warns):
     assert ("WARNING" in done.stderr) is warns
 
 
+def test_the_server_may_add_a_text_to_its_version(own_daemon, new_client):
+    qsh = new_client(own_daemon("VersionAddendum rack 7, Bern"))
+    assert "the server adds: rack 7, Bern\n" in qsh("-v", "host", "true").stderr
+    assert qsh("host", "true").stderr == ""
+
+
 @pytest.mark.parametrize(("option", "marked"), [("-tt", 0xB8), ("-T", 0x20)])
 def test_ipqos_marks_the_servers_packets(own_daemon, new_client, option, marked):
     daemon = own_daemon("IPQoS ef cs1")

@@ -328,12 +328,17 @@ class Login:
                 if log.is_enabled(log.Level.INFO):
                     show(event.text, is_whole=True)
             elif isinstance(event, ExtensionsReceived):
-                names = event.extensions.get("server-sig-algs")
-                if names is not None:
-                    text = names.decode("ascii", "replace")
-                    self._server_algorithms = frozenset(text.split(","))
+                self._note_extensions(event.extensions)
             else:
                 return event
+
+    def _note_extensions(self, extensions: dict[str, bytes]) -> None:
+        names = extensions.get("server-sig-algs")
+        if names is not None:
+            self._server_algorithms = frozenset(names.decode("ascii", "replace").split(","))
+        addendum = extensions.get("version-addendum@qsh")
+        if addendum is not None:
+            _log.debug1("the server adds: %s", log.printable(addendum.decode(errors="replace")))
 
 
 def _vouching_keys(settings: ClientSettings) -> tuple[PublicKey, ...]:

@@ -8,6 +8,7 @@ import asyncio
 
 from qsh.auth.blobs import PLAIN_OF
 from qsh.auth.policy import failure_delay
+from qsh.config.server_settings import ServerSettings
 from qsh.config.values import AlgorithmList
 from qsh.errors import DisconnectReason, RemoteProtocolError
 from qsh.net.connection import Connection
@@ -57,11 +58,19 @@ def announced_algorithms(accepted: AlgorithmList) -> str:
     return ",".join([*plain, *certificates])
 
 
+def extensions(settings: ServerSettings) -> dict[str, bytes]:
+    """What the client is told first (RFC 8308)."""
+    said = {"server-sig-algs": announced_algorithms(settings.pubkey_accepted_algorithms).encode()}
+    if settings.version_addendum is not None:
+        said["version-addendum@qsh"] = settings.version_addendum.encode(errors="replace")
+    return said
+
+
 async def serve_login(
-    connection: Connection, client: MonitorClient, accepted: AlgorithmList, secret: bytes
+    connection: Connection, client: MonitorClient, settings: ServerSettings, secret: bytes
 ) -> LoginVerdict:
-    """The verdict that let the client in; `accepted` is PubkeyAcceptedAlgorithms, `secret` decides
-    how long refusals take. Raises NetworkError, RemoteProtocolError, MonitorGoneError."""
+    """The verdict that let the client in; `secret` decides how long refusals take. Raises
+    NetworkError, RemoteProtocolError, MonitorGoneError."""
     login = connection.login
     assert isinstance(login, ServerLogin)
     dialogue = _Dialogue(login, exporter_of(connection), secret)
@@ -69,7 +78,7 @@ async def serve_login(
     while True:
         event = await connection.next_login_event()
         if not is_announced:  # not before: the client opens the stream that it is sent on
-            login.announce({"server-sig-algs": announced_algorithms(accepted).encode()})
+            login.announce(extensions(settings))
             is_announced = True
         request = dialogue.to_monitor(event)
         if request is None:

@@ -136,9 +136,8 @@ class _Worker:
             )
             answers = spawn(self._answer_requests(connection, forwarding), "global requests")
             async with asyncio.timeout(self._settings.login_grace_time):
-                accepted = self._settings.pubkey_accepted_algorithms
                 secret = self._start.delay_secret
-                verdict = await serve_login(connection, self._client, accepted, secret)
+                verdict = await serve_login(connection, self._client, self._settings, secret)
             moves.logged_in()
             channels = ChannelServer(self._client, verdict, forwarding)
             watch = spawn(watch_for(connection, verdict).run(), "watch")
