@@ -257,3 +257,23 @@ class TestWithSsh:
                                   input=b"pong", capture_output=True, timeout=PATIENCE,
                                   check=False)  # fmt: skip
             assert done.stdout == b"pong"
+
+    def test_ssh_speaks_its_own_protocol_through_our_master(self, shared, path, daemon):
+        logins = daemon.log.count("Accepted publickey")
+        ssh = ["ssh", "-F", "/dev/null", "-S", str(path), "-O", "proxy"]
+        data = os.urandom(3_000_000)
+        done = subprocess.run([*ssh, "any", "cat; echo err >&2; exit 5"], input=data,
+                              capture_output=True, timeout=2 * PATIENCE, check=False)  # fmt: skip
+        assert (done.returncode, done.stdout) == (5, data), done.stderr
+        assert b"err" in done.stderr
+        port = free_port()
+        with EchoServer() as echo, subprocess.Popen(
+            [*ssh, "-L", f"{port}:127.0.0.1:{echo.port}", "any", "echo up; cat"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        ) as rider:  # fmt: skip
+            assert rider.stdout.readline() == b"up\n"
+            with connect(port) as sock:
+                sock.sendall(b"ping")
+                assert sock.recv(4) == b"ping"
+            rider.communicate()
+        assert daemon.log.count("Accepted publickey") == logins

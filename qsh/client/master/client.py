@@ -128,6 +128,9 @@ class MasterClient:
             case wire.NEW_STDIO:
                 await self._serve_stdio(request, fields, descriptors)
                 return b""
+            case wire.PROXY:
+                await self._serve_proxied(request)
+                return b""
             case wire.OPEN_FORWARD | wire.CLOSE_FORWARD:
                 return await self._change_forward(number, request, fields)
             case wire.STOP_LISTENING:
@@ -226,6 +229,26 @@ class MasterClient:
         finally:
             await cancel(carried, gone)
         self._is_done = True  # hanging up is how the client learns of it
+
+
+    async def _serve_proxied(self, request: int) -> None:
+        from qsh.client.master.proxied import ProxiedClient
+
+        self._is_done = True
+        self._send(wire.encode(wire.PROXY_READY, request))
+        writing = asyncio.Lock()
+
+        async def write(data: bytes) -> None:
+            async with writing:
+                await self._loop.sock_sendall(self._socket, data)
+
+        proxied = ProxiedClient(self._master.connection, write)
+        try:
+            await proxied.receive(self._reader.rest())
+            while await self._receive():
+                await proxied.receive(self._reader.rest())
+        finally:
+            await proxied.close()
 
 
 def _settle(waiter: "asyncio.Future[None]") -> None:

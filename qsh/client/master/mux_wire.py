@@ -130,6 +130,12 @@ class MessageReader:
         taken, self._descriptors = self._descriptors[:wanted], self._descriptors[wanted:]
         return number, Fields(body), taken
 
+    def rest(self) -> bytes:
+        """All that was read, where what follows are no messages of this kind."""
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        return data
+
     def leftovers(self) -> list[int]:
         """Descriptors that belong to no message: to be closed."""
         left, self._descriptors = self._descriptors, []
