@@ -15,6 +15,7 @@ use quinn_proto::{
 use crate::amplification::Amplification;
 use crate::clock::Clock;
 use crate::congestion::Observations;
+use crate::doorstep::{Doorstep, Sent};
 use crate::events::{Closed, Event};
 use crate::facts::handshake_completed;
 use crate::ids::{ID_LENGTH, IdSource, Ids};
@@ -50,6 +51,7 @@ pub struct Engine {
     pub(crate) original_destination: Vec<u8>,
     pub(crate) observations: Arc<Observations>,
     pub(crate) path: PathWatch,
+    pub(crate) doorstep: Doorstep,
     pub(crate) amplification: Amplification,
     /// Counted here, since quinn does not count a server's first datagram.
     pub(crate) datagrams_received: u64,
@@ -136,6 +138,7 @@ impl Engine {
             original_destination: Vec::new(),
             observations: observations.unwrap_or_default(),
             path: PathWatch::default(),
+            doorstep: Doorstep::default(),
             amplification: Amplification::default(),
             datagrams_received: 0,
             bytes_received: 0,
@@ -205,12 +208,20 @@ impl Engine {
             return self.receive_first(datagram, remote, now);
         };
         let mut response = Vec::new();
+        let size = datagram.len();
+        let knock = self.doorstep.knock(connection, remote, size, now);
+        let shown = knock.as_ref().map_or(remote, |knock| knock.shown);
         match self
             .endpoint
-            .handle(now, remote, None, None, datagram, &mut response)
+            .handle(now, shown, None, None, datagram, &mut response)
         {
             Some(DatagramEvent::ConnectionEvent(to, event)) if to == *handle => {
                 connection.handle_event(event);
+                if let Some(knock) = knock
+                    && self.doorstep.answered(knock, connection, remote, size, now)
+                {
+                    self.events.push_back(Event::PathTried(remote));
+                }
                 let changed = self.path.received(connection, remote);
                 self.events.extend(changed.map(Event::PathChanged));
             }
@@ -274,7 +285,29 @@ impl Engine {
     }
 
     fn next_transmit(&mut self, now: Instant) -> Option<Transmit> {
-        self.pump();
+        loop {
+            self.pump();
+            if let Some((remote, data)) = self.doorstep.released() {
+                return Some(Transmit {
+                    segment_size: data.len(),
+                    data,
+                    remote,
+                });
+            }
+            let made = self.make_transmit(now)?;
+            let (_, connection) = self.link.as_ref()?;
+            let home = connection.remote_address();
+            if let Sent::To(remote, data) = self.doorstep.redirected(made.data, made.remote, home) {
+                return Some(Transmit {
+                    data,
+                    remote,
+                    segment_size: made.segment_size,
+                });
+            }
+        }
+    }
+
+    fn make_transmit(&mut self, now: Instant) -> Option<Transmit> {
         let (_, connection) = self.link.as_mut()?;
         let stats = connection.stats();
         let path = stats.path;
@@ -296,8 +329,8 @@ impl Engine {
         }
         Some(Transmit {
             segment_size: transmit.segment_size.unwrap_or(data.len()),
-            data,
             remote: transmit.destination,
+            data,
         })
     }
 

@@ -28,6 +28,7 @@ pub enum Event {
     DatagramsReceived(Vec<Bytes>),
     PathChanged(SocketAddr),
     ConnectionClosed(Closed),
+    PathTried(SocketAddr),
 }
 
 /// Why a connection is over.

@@ -7,6 +7,7 @@
 mod amplification;
 pub mod clock;
 pub mod congestion;
+mod doorstep;
 pub mod engine;
 pub mod events;
 pub mod facts;

@@ -312,7 +312,10 @@ fn event_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
         Event::StreamReset { stream_id, code } => (2, (stream_id, code)).into_pyobject(py),
         Event::StreamStopped { stream_id, code } => (3, (stream_id, code)).into_pyobject(py),
         Event::DatagramsReceived(datagrams) => {
-            let datagrams: Vec<_> = datagrams.iter().map(|data| PyBytes::new(py, data)).collect();
+            let datagrams: Vec<_> = datagrams
+                .iter()
+                .map(|data| PyBytes::new(py, data))
+                .collect();
             (4, (datagrams,)).into_pyobject(py)
         }
         Event::PathChanged(remote) => (5, (address(remote),)).into_pyobject(py),
@@ -326,6 +329,7 @@ fn event_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
             ),
         )
             .into_pyobject(py),
+        Event::PathTried(remote) => (7, (address(remote),)).into_pyobject(py),
     }
 }
 

@@ -21,7 +21,7 @@ from qsh.client.timeline import mark
 from qsh.config.client_settings import ClientSettings
 from qsh.errors import EXIT_OWN_ERROR, NetworkError
 from qsh.net.connection import Connection
-from qsh.net.driver import loss_error
+from qsh.net.endings import loss_error
 from qsh.net.tasks import spawn
 
 if TYPE_CHECKING:

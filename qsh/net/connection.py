@@ -13,7 +13,8 @@ from qsh.errors import DisconnectReason, LocalProtocolError, NetworkError, Reque
 from qsh.log import logger
 from qsh.net.channel import Channel
 from qsh.net.datagrams import DatagramQueue
-from qsh.net.driver import Driver, is_farewell, is_loss, loss_error
+from qsh.net.driver import Driver
+from qsh.net.endings import is_farewell, is_loss, loss_error
 from qsh.net.endpoint import Endpoint
 from qsh.net.inbox import Inbox, Signal
 from qsh.net.paths import Paths
@@ -266,6 +267,7 @@ class Connection:
         _log.debug1("now sending from %s port %d", *self.paths.local)
         if self._closed is None:
             self.engine.migrate(self._loop.time())
+            self._driver.aside.fill()
             self._wake()
 
     # the end

@@ -12,8 +12,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from qsh.errors import DisconnectReason, NetworkError, ProtocolError, RemoteProtocolError
+from qsh.errors import DisconnectReason, ProtocolError, RemoteProtocolError
 from qsh.log import logger
+from qsh.net.aside import Aside
 from qsh.net.paths import Paths
 from qsh.net.tasks import report
 from qsh.net.udp import LinkEndedError
@@ -26,6 +27,7 @@ from qsh.quic.events import (
     Event,
     HandshakeCompleted,
     PathChanged,
+    PathTried,
     StreamData,
     StreamReset,
     StreamStopped,
@@ -82,6 +84,7 @@ class Driver:
         """Whether the handshake is complete and the connection not over."""
         self.is_over = False
         self.vigil = Vigil(engine, self.wake)
+        self.aside = Aside(engine, self.wake, is_client=wire.role is Role.CLIENT)
         self._wire = wire
         self._owner = owner
         self._loop = asyncio.get_running_loop()
@@ -220,6 +223,7 @@ class Driver:
         if self.link.is_writable:
             if self.is_established:
                 self._owner.flushing()
+                self.aside.flushing()
             transmits = self.engine.datagrams_to_send(self._loop.time(), TRANSMITS_PER_TURN)
             if transmits:
                 self.link.send(transmits)
@@ -236,11 +240,14 @@ class Driver:
         """Wire to engine. Before the handshake is complete nothing is said at all."""
         if not self.is_established:
             return
-        engine = self.engine
+        engine, repeats, now = self.engine, self.aside.repeats, self._loop.time()
         for output in self._wire.data_to_send():
             if isinstance(output, StreamWrite):
                 engine.send_stream_data(output.stream_id, output.data, output.fin)
+                repeats.wrote(output.stream_id, output.data, output.fin, now)
             else:
+                repeats.forget_written(output.stream_id)
+                repeats.forget_read(output.stream_id)
                 engine.reset_stream(output.stream_id, output.code)
                 engine.stop_stream(output.stream_id, output.code)
 
@@ -271,18 +278,24 @@ class Driver:
         elif isinstance(event, HandshakeCompleted):
             self._establish(event)
         elif isinstance(event, StreamReset | StreamStopped):
+            repeats = self.aside.repeats
+            is_reset = isinstance(event, StreamReset)
+            (repeats.forget_read if is_reset else repeats.forget_written)(event.stream_id)
             self._wire.receive_abort(event.stream_id, event.code)
             self._report_wire()
         elif isinstance(event, DatagramsReceived):
-            self._wire.receive_datagrams(event.datagrams)
-            self._report_wire()
+            self._take_datagrams(event.datagrams)
         elif isinstance(event, PathChanged):
             self._owner.path_changed(event.remote)
+        elif isinstance(event, PathTried) and self._wire.is_open:
+            self.aside.heard_elsewhere()
 
     def _receive(self, event: StreamData) -> None:
         stream_id, count = event.stream_id, len(event.data)
-        self._wire.receive_stream_data(stream_id, event.data, event.fin)
-        self._report_wire()
+        data = self.aside.repeats.arrived(stream_id, event.data, event.fin)
+        if data or event.fin:
+            self._wire.receive_stream_data(stream_id, data, event.fin)
+            self._report_wire()
         # The channels' windows bound what is stored, each on its own: were the engine's credit,
         # which all streams share, held back as well, one reader who stops would stall the others.
         # Only what is held before the login keeps its credit, so that it cannot grow.
@@ -290,6 +303,16 @@ class Driver:
             self.engine.consume(stream_id, count)
         else:
             self._owed[stream_id] = self._owed.get(stream_id, 0) + count
+
+    def _take_datagrams(self, datagrams: list[bytes]) -> None:
+        if not self._wire.is_open:
+            return
+        flows, news = self.aside.taken(datagrams)
+        for stream_id, data in news:
+            self._wire.receive_stream_data(stream_id, data, False)
+            self._report_wire()
+        self._wire.receive_datagrams(flows)
+        self._report_wire()
 
     def _establish(self, event: HandshakeCompleted) -> None:
         self.is_established = True
@@ -303,6 +326,7 @@ class Driver:
     def _end(self, closed: ConnectionClosed) -> None:
         self.is_established = False
         self.vigil.stop()
+        self.aside.stop()
         if not self.is_over:
             self.is_over = True
             self._owner.connection_ended(closed)
@@ -343,41 +367,3 @@ class Driver:
         if deadline is not None and deadline <= now + 1e-6:  # the loop may be early by its tick
             self._guarded(lambda: self.engine.handle_timer(max(now, deadline)))
         self._guarded(self._turn)
-
-
-def is_farewell(closed: ConnectionClosed) -> bool:
-    """Whether the peer has ended the connection because all is done."""
-    return (closed.by_application and not closed.local
-            and closed.code == DisconnectReason.BY_APPLICATION)  # fmt: skip
-
-
-def is_loss(closed: ConnectionClosed) -> bool:
-    """Whether the connection ended without anybody's wish: another may take its place."""
-    if not closed.by_application:
-        return True
-    return not closed.local and closed.code in _PASSING
-
-
-_PASSING = (DisconnectReason.SERVICE_NOT_AVAILABLE, DisconnectReason.CONNECTION_LOST)
-
-
-def loss_error(closed: ConnectionClosed, peer: str) -> NetworkError:
-    """What to tell the user about the end of the connection to `peer`."""
-    reason = closed.reason or f"code {closed.code}"
-    if closed.local and closed.by_application:
-        return NetworkError(f"connection to {peer} closed: {reason}")
-    if closed.by_application:
-        return NetworkError(f"connection closed by {peer}: {reason}")
-    if closed.code == 0:
-        return NetworkError(f"connection to {peer} lost: {reason}")
-    if closed.code == _HIDDEN:
-        return NetworkError(f"connection refused by {peer}")
-    if closed.code == _NO_ALPN:
-        return NetworkError(f"{peer} speaks QUIC but not qsh: something else listens there")
-    return NetworkError(f"connection to {peer} failed: {reason} (QUIC error {closed.code:#x})")
-
-
-_HIDDEN = 0x0C
-"""RFC 9000 section 10.2.3: an application's close before the handshake is complete."""
-_NO_ALPN = 0x100 + 120
-"""RFC 9001 section 4.8: the TLS alert no_application_protocol (RFC 7301)."""

@@ -41,6 +41,7 @@ from qsh.quic.events import (
     Event,
     HandshakeCompleted,
     PathChanged,
+    PathTried,
     StreamData,
     StreamReset,
     StreamStopped,
@@ -117,7 +118,8 @@ class AioquicEngine:
         self._config = config
         self._events: deque[Event] = deque()
         self._closed = False
-        self._remote: Address | None = None
+        self._remote: Address | None = None  # where the peer was last known to be, and heard
+        self._tried: Address | None = None
         self._last_heard = now
         self._datagrams_sent = 0
         self._bytes_sent = 0
@@ -226,9 +228,12 @@ class AioquicEngine:
 
     def _check_path(self, now: float) -> None:
         path = self._connection.path
-        if self._remote is None or path is None or not path.is_validated:
+        if self._remote is None or path is None:
             return
-        if path.addr != self._remote:
+        if path.addr not in (self._remote, self._tried):
+            self._events.append(PathTried(path.addr))
+        self._tried = path.addr
+        if path.is_validated and path.addr != self._remote:
             if path.addr[0] != self._remote[0]:  # else a NAT has forgotten: the path is the same
                 paths.forget_path(self._connection, now)
             self._remote = path.addr

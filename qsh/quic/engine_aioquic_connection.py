@@ -30,16 +30,12 @@ from aioquic.quic.connection import (
     QuicNetworkPath,
     QuicReceiveContext,
 )
-from aioquic.quic.packet import (
-    QuicErrorCode,
-    QuicFrameType,
-    pull_quic_transport_parameters,
-)
+from aioquic.quic.packet import QuicErrorCode, QuicFrameType, pull_quic_transport_parameters
 from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream
 
-from qsh.quic.engine import EngineConfig, Stats
+from qsh.quic.engine import MIN_DATAGRAM_SIZE, EngineConfig, Stats
 from qsh.quic.engine_aioquic_congestion import BurstPacer, packets_lost
 from qsh.quic.engine_aioquic_credit import Credit
 from qsh.quic.engine_aioquic_keys import Exporter, choose_groups, group_name
@@ -322,6 +318,14 @@ class Connection(QuicConnection):
         self._order.forget_all_but(self._streams)
 
     # Datagrams
+
+    def _write_path_challenge_frame(
+        self, builder: QuicPacketBuilder, network_path: QuicNetworkPath
+    ) -> None:
+        super()._write_path_challenge_frame(builder, network_path)
+        if (builder.max_total_bytes or MIN_DATAGRAM_SIZE) < MIN_DATAGRAM_SIZE:
+            # RFC 9000 section 8.2.1; aioquic would spend on padding what an echo needs.
+            builder._datagram_needs_padding = False
 
     def _parse_transport_parameters(self, data: bytes, from_session_ticket: bool = False) -> None:
         super()._parse_transport_parameters(data, from_session_ticket)

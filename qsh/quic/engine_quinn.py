@@ -15,6 +15,7 @@ from qsh.quic.events import (
     Event,
     HandshakeCompleted,
     PathChanged,
+    PathTried,
     StreamData,
     StreamReset,
     StreamStopped,
@@ -28,6 +29,7 @@ EVENTS = (
     DatagramsReceived,
     PathChanged,
     ConnectionClosed,
+    PathTried,
 )
 """By the numbers that the native module gives them."""
 

@@ -58,6 +58,14 @@ class PathChanged:
 
 
 @record
+class PathTried:
+    """The peer was heard at `remote`, and has not proved yet to be there. What was under way to
+    where it was before may be lost; a large datagram of the peer's would speed up the proof."""
+
+    remote: Address
+
+
+@record
 class ConnectionClosed:
     """The connection is over; nothing follows.
 
@@ -79,5 +87,6 @@ Event = (
     | StreamStopped
     | DatagramsReceived
     | PathChanged
+    | PathTried
     | ConnectionClosed
 )

@@ -24,7 +24,7 @@ from qsh.client.notices import show
 from qsh.config.client_settings import ClientSettings
 from qsh.errors import HostKeyError, LoginError, NetworkError
 from qsh.net.connection import Connection
-from qsh.net.driver import is_loss
+from qsh.net.endings import is_loss
 from qsh.net.inbox import Signal
 from qsh.net.network_watch import NetworkWatch
 from qsh.net.tasks import spawn

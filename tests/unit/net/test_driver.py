@@ -7,10 +7,8 @@ import pytest
 
 from qsh.errors import LocalProtocolError, NetworkError
 from qsh.net.connection import Connection
-from qsh.net.driver import loss_error
 from qsh.quic import engine as engines
 from qsh.quic.engine import EngineConfig
-from qsh.quic.events import ConnectionClosed
 from qsh.wire.channel_messages import EnvRequest, SessionOpen
 from qsh.wire.connection import Role
 from tests.pair import SERVER_ADDRESS, Conditions, Network, Pair, run
@@ -159,18 +157,3 @@ def test_a_crashing_engine_hurts_only_its_connection():
             assert both.network.client.is_closed
 
     run(main())
-
-
-@pytest.mark.parametrize(
-    ("code", "reason", "by_application", "text"),
-    [
-        (12, "too many", True, "connection closed by host: too many"),
-        (0, "idle timeout", False, "connection to host lost: idle timeout"),
-        (0x178, "", False, "host speaks QUIC but not qsh: something else listens there"),
-        (0x0C, "", False, "connection refused by host"),
-        (1, "oops", False, "connection to host failed: oops (QUIC error 0x1)"),
-    ],
-)
-def test_the_end_in_words(code, reason, by_application, text):
-    closed = ConnectionClosed(code, reason, by_application, local=False)
-    assert str(loss_error(closed, "host")) == text

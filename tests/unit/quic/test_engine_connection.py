@@ -4,7 +4,7 @@ import pytest
 
 from qsh.errors import ConfigError, LocalProtocolError
 from qsh.quic.engine import CONNECTION_ID_LENGTH, random_id
-from qsh.quic.events import ConnectionClosed, HandshakeCompleted, PathChanged
+from qsh.quic.events import ConnectionClosed, HandshakeCompleted, PathChanged, PathTried
 from qsh.quic.identity import read_attestation
 from tests.unit.quic.packets import (
     LongHeader,
@@ -275,6 +275,9 @@ class TestPath:
         pair.run(1)
         client.address = ("192.0.2.1", 50000)
         client.engine.send_stream_data(stream_id, b", after")
+        pair.run(0.5)
+        if server.of(PathTried):
+            client.engine.send_datagrams([bytes(1000)])
         assert pair.run(5, lambda: server.of(PathChanged) == [PathChanged(client.address)])
         assert server.engine.stats.remote == client.address
         server.engine.send_stream_data(stream_id, b"found you")

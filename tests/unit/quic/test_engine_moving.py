@@ -1,6 +1,6 @@
 """What every engine must do when its side moves, and when silence is to be broken."""
 
-from qsh.quic.events import PathChanged
+from qsh.quic.events import PathChanged, PathTried
 from tests.unit.quic.packets import destination_id, is_long
 from tests.unit.quic.simulation import Link, Pair, config
 
@@ -118,6 +118,85 @@ def carried(pair, seconds):
     pair.client.engine.send_stream_data(stream_id, bytes(20_000_000))
     pair.run(seconds)
     return len(pair.server.received.get(stream_id, b""))
+
+
+FOREIGN = ("203.0.113.9", 40000)
+
+
+class TestNewAddress:
+    """Three times what came from an address is all it gets until it is proved (RFC 9000 section
+    8.1), and a keystroke's echo is within that."""
+
+    def start(self, engines):
+        pair = patient(engines, Link(latency=0.05))
+        stream_id = pair.client.engine.open_stream()
+        pair.client.engine.send_stream_data(stream_id, b"begin")
+        pair.run(2)
+        return pair, stream_id
+
+    def sent_to(self, pair, address):
+        """The server's bytes to there; they go nowhere."""
+        sent = 0
+        for transmit in pair.server.engine.datagrams_to_send(pair.now):
+            sent += len(transmit.data) if transmit.remote == address else 0
+        return sent
+
+    def test_a_key_is_echoed_at_once(self, engines):
+        pair, stream_id = self.start(engines)
+        pair.client.address = FOREIGN
+        pair.client.engine.send_stream_data(stream_id, b"k")
+        assert pair.run(1, lambda: pair.server.received[stream_id] == b"begink")
+        before = pair.now
+        pair.server.engine.send_stream_data(stream_id, b"echo")
+        assert pair.run(1, lambda: pair.client.received.get(stream_id) == b"echo")
+        assert pair.now - before < 0.06
+
+    def test_never_more_than_three_times_what_came(self, engines):
+        pair, stream_id = self.start(engines)
+        pair.client.engine.send_stream_data(stream_id, b"k")
+        [key] = pair.client.engine.datagrams_to_send(pair.now)
+        pair.server.engine.receive_datagrams(key.data, key.segment_size, FOREIGN, pair.now)
+        pair.server.engine.send_stream_data(stream_id, b"echo")
+        sent = self.sent_to(pair, FOREIGN)
+        pair.server.engine.send_stream_data(stream_id, bytes(100_000))
+        for _ in range(50):
+            sent += self.sent_to(pair, FOREIGN)
+            pair.now += 0.1
+            pair.server.engine.handle_timer(pair.now)
+        assert 0 < sent <= 3 * len(key.data)
+
+    def test_a_packet_of_the_old_path_calls_the_server_back(self, engines):
+        pair, stream_id = self.start(engines)
+        home = pair.client.address
+        for address, key in ((FOREIGN, b"a"), (home, b"b")):
+            pair.client.address = address
+            pair.client.engine.send_stream_data(stream_id, key)
+            pair.flush(pair.client)
+        pair.client.address = home
+        pair.run(0.051)
+        pair.server.engine.send_stream_data(stream_id, b"echo")
+        assert pair.run(2, lambda: pair.client.received.get(stream_id) == b"echo")
+        assert pair.server.engine.stats.remote == home
+
+    def test_what_no_key_opens_moves_nothing(self, engines):
+        pair, stream_id = self.start(engines)
+        pair.client.engine.send_stream_data(stream_id, b"k")
+        [key] = pair.client.engine.datagrams_to_send(pair.now)
+        forged = key.data[:-1] + bytes((key.data[-1] ^ 1,))
+        pair.server.engine.receive_datagrams(forged, len(forged), FOREIGN, pair.now)
+        pair.server.engine.send_stream_data(stream_id, b"x")
+        assert self.sent_to(pair, FOREIGN) == 0
+        pair.server.collect()
+        assert not pair.server.of(PathTried)
+
+    def test_a_captured_packet_moves_nothing(self, engines):
+        pair, stream_id = self.start(engines)
+        pair.client.engine.send_stream_data(stream_id, b"k")
+        [key] = pair.client.engine.datagrams_to_send(pair.now)
+        pair.server.engine.receive_datagrams(key.data, len(key.data), pair.client.address, pair.now)
+        pair.server.engine.receive_datagrams(key.data, len(key.data), FOREIGN, pair.now)
+        pair.server.engine.send_stream_data(stream_id, b"x")
+        assert self.sent_to(pair, FOREIGN) == 0
 
 
 class TestKick:

@@ -1,0 +1,96 @@
+"""What one connection says beside its streams, on the event loop: copies of what may be lost
+(repeats.py), and large packets for a server that must prove a new address.
+
+Told by the driver what is written and what comes. May not wait for room: all of it is little.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from qsh.errors import DecodeError
+from qsh.net.repeats import Repeats, pause_of
+from qsh.quic.engine import Engine
+from qsh.wire.aside import LARGE_WANTED, divide, filling
+
+LOOK = 0.2
+"""Seconds between looks at how many packets were lost."""
+FILL_AGAIN = 0.5
+"""Seconds between two large packets."""
+
+
+class Aside:
+    """For one connection. `wake` has it send."""
+
+    def __init__(self, engine: Engine, wake: Callable[[], None], *, is_client: bool) -> None:
+        self.repeats = Repeats()
+        self._engine = engine
+        self._wake = wake
+        self._is_client = is_client
+        self._loop = asyncio.get_running_loop()
+        self._looked_at = self._filled_at = 0.0
+        self._pause = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def fill(self) -> None:
+        """Have the next packet be a large one: a server may send to an address that nobody has
+        proved to be at only three times what comes from there (RFC 9000 section 8.1)."""
+        largest, now = self._engine.max_datagram_payload, self._loop.time()
+        if largest and self._is_client and now - self._filled_at >= FILL_AGAIN:
+            self._filled_at = now
+            self._engine.send_datagrams([filling(largest)])
+            self._wake()
+
+    def heard_elsewhere(self) -> None:
+        """At a server: the client is heard from another address. It shall make large packets, and
+        have at once what was on the way to the old one."""
+        self.repeats.moved(self._engine.stats.smoothed_rtt, self._loop.time())
+        if self._engine.max_datagram_payload:
+            self._engine.send_datagrams([LARGE_WANTED])
+            self._wake()
+
+    def flushing(self) -> None:
+        """Packets are about to leave: add the copies whose turn it is."""
+        now, repeats = self._loop.time(), self.repeats
+        if now - self._looked_at >= LOOK:
+            self._look(now)
+        if repeats.due(now, self._pause) is not None and not self._engine.stats.bytes_in_flight:
+            repeats.all_arrived()
+        largest = self._engine.max_datagram_payload or 0
+        copies = [copy for copy in repeats.flushing(now, self._pause) if len(copy) <= largest]
+        if copies:
+            self._engine.send_datagrams(copies)
+        self._arm(now)
+
+    def _look(self, now: float) -> None:
+        self._looked_at = now
+        stats = self._engine.stats
+        self.repeats.losses.look(stats.packets_sent, stats.packets_lost, now)
+        self._pause = pause_of(stats.smoothed_rtt)
+
+    def taken(self, datagrams: list[bytes]) -> tuple[list[bytes], list[tuple[int, bytes]]]:
+        """DATAGRAMs have come: those of flows, and news of streams."""
+        flows, aside = divide(datagrams)
+        news = []
+        for datagram in aside:
+            if datagram == LARGE_WANTED:
+                self.fill()
+            elif datagram[:1] != LARGE_WANTED and (found := self._copied(datagram)):
+                news.append(found)
+        return flows, news
+
+    def _copied(self, datagram: bytes) -> tuple[int, bytes] | None:
+        try:
+            return self.repeats.copied(datagram)
+        except DecodeError:
+            return None
+
+    def stop(self) -> None:
+        """The connection is over."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _arm(self, now: float) -> None:
+        due = self.repeats.due(now, self._pause)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if due is None else self._loop.call_at(due, self._wake)
