@@ -31,7 +31,12 @@ class Aside:
         self._pause = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    def fill(self) -> None:
+    def moved(self, heard_at: float) -> None:
+        """At a client: another path is in use; the server was last heard at that time."""
+        self.again(heard_at)
+        self._fill()
+
+    def _fill(self) -> None:
         """Have the next packet be a large one: a server may send to an address that nobody has
         proved to be at only three times what comes from there (RFC 9000 section 8.1)."""
         largest, now = self._engine.max_datagram_payload, self._loop.time()
@@ -40,13 +45,18 @@ class Aside:
             self._engine.send_datagrams([filling(largest)])
             self._wake()
 
-    def heard_elsewhere(self) -> None:
-        """At a server: the client is heard from another address. It shall make large packets, and
-        have at once what was on the way to the old one."""
-        self.repeats.moved(self._engine.stats.smoothed_rtt, self._loop.time())
+    def heard_elsewhere(self, heard_before: float) -> None:
+        """At a server: the client is heard from another address, and was last heard from the old
+        one at that time. It shall make large packets."""
+        self.again(heard_before)
         if self._engine.max_datagram_payload:
             self._engine.send_datagrams([LARGE_WANTED])
-            self._wake()
+        self._wake()
+
+    def again(self, heard_at: float) -> None:
+        """What the peer has not had a round trip before it was last heard may be lost."""
+        round_trip = self._engine.stats.smoothed_rtt
+        self.repeats.again(heard_at - round_trip, self._loop.time(), round_trip)
 
     def flushing(self) -> None:
         """Packets are about to leave: add the copies whose turn it is."""
@@ -73,7 +83,7 @@ class Aside:
         news = []
         for datagram in aside:
             if datagram == LARGE_WANTED:
-                self.fill()
+                self._fill()
             elif datagram[:1] != LARGE_WANTED and (found := self._copied(datagram)):
                 news.append(found)
         return flows, news

@@ -267,7 +267,7 @@ class Connection:
         _log.debug1("now sending from %s port %d", *self.paths.local)
         if self._closed is None:
             self.engine.migrate(self._loop.time())
-            self._driver.aside.fill()
+            self._driver.aside.moved(self._loop.time() - self.vigil.since_heard)
             self._wake()
 
     # the end

@@ -83,8 +83,8 @@ class Driver:
         self.is_established = False
         """Whether the handshake is complete and the connection not over."""
         self.is_over = False
-        self.vigil = Vigil(engine, self.wake)
         self.aside = Aside(engine, self.wake, is_client=wire.role is Role.CLIENT)
+        self.vigil = Vigil(engine, self.wake, self.aside.again)
         self._wire = wire
         self._owner = owner
         self._loop = asyncio.get_running_loop()
@@ -288,7 +288,7 @@ class Driver:
         elif isinstance(event, PathChanged):
             self._owner.path_changed(event.remote)
         elif isinstance(event, PathTried) and self._wire.is_open:
-            self.aside.heard_elsewhere()
+            self.aside.heard_elsewhere(self.vigil.heard_before)
 
     def _receive(self, event: StreamData) -> None:
         stream_id, count = event.stream_id, len(event.data)

@@ -38,7 +38,8 @@ class Silence:
 
     def __init__(self, now: float) -> None:
         self._owed_since: float | None = None
-        self._heard_at = now
+        self.heard_at = self.heard_before = now
+        """When the peer last said something, and the time before."""
 
     def sent(self, now: float) -> None:
         """Something was sent that may want an answer."""
@@ -47,7 +48,7 @@ class Silence:
 
     def heard(self, now: float) -> None:
         """The peer has said something."""
-        self._heard_at = now
+        self.heard_before, self.heard_at = self.heard_at, now
 
     def settled(self) -> None:
         """All is answered."""
@@ -55,13 +56,13 @@ class Silence:
 
     def since_heard(self, now: float) -> float:
         """Seconds since the peer last said anything."""
-        return now - self._heard_at
+        return now - self.heard_at
 
     def length(self, now: float) -> float:
         """Seconds for which an answer has been owed and nothing was heard; 0 if none is owed."""
         if self._owed_since is None:
             return 0.0
-        return max(0.0, now - max(self._owed_since, self._heard_at))
+        return max(0.0, now - max(self._owed_since, self.heard_at))
 
 
 class KeepAlive:

@@ -3,8 +3,8 @@
 QUIC finds out about a lost packet when a later one has been acknowledged, a round trip after it
 was sent, and everything behind it on its stream waits. So on a path that loses, the last few bytes
 of a stream that carries little go out again in DATAGRAMs, thrice at most, with whatever is sent
-next or soon after; who misses them has them then. The same is done when the peer is heard from
-another address: what was under way to the old one is lost. What is large, or frequent, is never
+next or soon after; who misses them has them then. The same is done after a change of address, which
+loses what was under way, and with probes of a silent path. What is large, or frequent, is never
 repeated.
 """
 
@@ -16,8 +16,8 @@ from qsh.wire.aside import decode_copy, encode_copy
 
 SMALL = 256
 """Bytes of one write: no keystroke, and hardly an echo, has more."""
-TAIL = 512
-"""Bytes of one stream that are repeated at a time."""
+COPY, TAIL = 1000, 4096
+"""Bytes of one stream that are repeated at a time, and that are kept for it."""
 BURST, REST = 2048, 0.5
 """Bytes within so many seconds that are no typing; whatever is more than that, in size, in number
 or in waiting, is left alone for as long."""
@@ -26,8 +26,6 @@ COPIES = 3
 PAUSE, LONGEST_PAUSE = 0.03, 0.1
 """Seconds until the first copy when nothing else is sent: a third of a round trip, within these.
 Later ones take twice as long each."""
-KEPT = 1.0
-"""Seconds for which bytes may be repeated."""
 EARLY = 0.001
 """Seconds by which a timer may be early."""
 AHEAD = 4096
@@ -94,7 +92,7 @@ class _Written:
         self.pieces.append(_Piece(bytes(data), now))
         self.size += len(data)
         self.new += 1
-        self.keep(lambda piece: self.size <= TAIL and piece.written_at >= now - KEPT)
+        self.keep(lambda _piece: self.size <= TAIL)
 
     def keep(self, is_wanted: Callable[[_Piece], bool]) -> None:
         """Drop the oldest, up to the first that is wanted."""
@@ -107,11 +105,15 @@ class _Written:
         return self.sent_at + pause * (1 << self.pieces[-1].copies)
 
     def repeat(self) -> tuple[int, bytes]:
-        """Offset and bytes of what has been sent before; empty if there is nothing."""
-        old = [self.pieces[place] for place in range(len(self.pieces) - self.new)]
-        for piece in old:
+        """Offset and bytes of what has been sent before, as much as one DATAGRAM takes."""
+        data = b""
+        for place in range(len(self.pieces) - self.new):
+            piece = self.pieces[place]
+            if len(data) + len(piece.data) > COPY:
+                break
             piece.copies += 1
-        return self.end - self.size, b"".join(piece.data for piece in old)
+            data += piece.data
+        return self.end - self.size, data
 
 
 @dataclass(slots=True)
@@ -130,7 +132,7 @@ class Repeats:
         self._written: dict[int, _Written] = {}
         self._recent: dict[int, _Written] = {}
         self._read: dict[int, _Read] = {}
-        self._moved_until = 0.0
+        self._needed_until = 0.0
 
     # out
 
@@ -144,13 +146,15 @@ class Repeats:
         if stream.pieces:
             self._recent[stream_id] = stream
 
-    def moved(self, round_trip: float, now: float) -> None:
-        """The peer is heard from another address: what was sent to the old one within the last
-        round trip is likely to be lost."""
-        self._moved_until = now + round_trip
+    def again(self, since: float, now: float, round_trip: float) -> None:
+        """What was sent since then may be lost: it goes out once more now, and what follows within
+        a round trip is repeated, too."""
+        self._needed_until = now + round_trip
         for stream in self._recent.values():
             stream.sent_at = 0.0
-            stream.keep(lambda piece: piece.written_at >= now - round_trip - EARLY)
+            stream.keep(lambda piece: piece.written_at >= since - EARLY)
+            for piece in stream.pieces:
+                piece.copies = 0
 
     def due(self, now: float, pause: float) -> float | None:
         """When copies want to leave, if nothing else is sent before; `pause` for the first."""
@@ -160,7 +164,7 @@ class Repeats:
         return min((stream.due(pause) for stream in streams if stream.pieces), default=None)
 
     def _is_needed(self, now: float) -> bool:
-        return self.losses.is_lossy or now <= self._moved_until
+        return self.losses.is_lossy or now <= self._needed_until
 
     def flushing(self, now: float, pause: float) -> list[bytes]:
         """Packets are about to leave: the DATAGRAMs to add, those that are due and those that can

@@ -13,11 +13,14 @@ EARLY = 0.002
 
 
 class Vigil:
-    """Kicks the engine when it is time; `flush` has it send. Told by the driver what happens."""
+    """Kicks the engine when it is time; `flush` has it send, and `again` repeat what the peer may
+    not have, which was last heard at a given time. Told by the driver what happens."""
 
-    def __init__(self, engine: Engine, flush: Callable[[], None]) -> None:
+    def __init__(self, engine: Engine, flush: Callable[[], None],
+                 again: Callable[[float], None]) -> None:
         self._engine = engine
         self._flush = flush
+        self._again = again
         self._loop = asyncio.get_running_loop()
         self._silence = Silence(self._loop.time())
         self._sent_at = self._loop.time()
@@ -36,6 +39,11 @@ class Vigil:
         """Seconds since the peer last said anything."""
         return self._silence.since_heard(self._loop.time())
 
+    @property
+    def heard_before(self) -> float:
+        """When the peer was heard the time before the last."""
+        return self._silence.heard_before
+
     def sent(self) -> None:
         """Datagrams have left on an established connection."""
         self._sent_at = self._loop.time()
@@ -49,11 +57,14 @@ class Vigil:
         now = self._loop.time()
         if self._silence.length(now) >= patience(0.0):
             self._engine.kick(now)
+            self._again(self._silence.heard_at)
         self._silence.heard(now)
 
     def kick(self) -> None:
         """A sign of life, now."""
         if not self._is_over:
+            if self.silence:
+                self._again(self._silence.heard_at)
             self._engine.kick(self._loop.time())
             self._flush()
 

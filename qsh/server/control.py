@@ -19,6 +19,7 @@ from qsh import __version__
 from qsh.errors import EXIT_OWN_ERROR, QshError, UsageError
 from qsh.log import printable
 from qsh.server.holder import door
+from qsh.server.holder.behind import pid_behind
 from qsh.server.monitor.kept_sessions import FOLDER, SILENT, About, KeptSessions
 from qsh.server.run_directory import default_base
 
@@ -197,6 +198,7 @@ def _find(sessions: dict[About, Session], name: str) -> About:
 
 
 def _ends(table: KeptSessions, about: About, pid: int, *, by_force: bool) -> bool:
+    pid = pid or pid_behind(about.name)
     try:
         holder = os.pidfd_open(pid) if pid else None
     except ProcessLookupError:

@@ -6,9 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from qsh.server.holder.behind import pid_behind
+from qsh.server.holder.door import describe_all
+from qsh.server.monitor.kept_sessions import FOLDER
 from tests.integration.harness import USER
 from tests.integration.raw_client import named, wait_until
 
@@ -103,6 +107,19 @@ def test_stopped_holders_stall_nobody(begin, control, daemon, qsh):
         for pid in holders[:3]:
             if pid in named(daemon, "qsh-holder"):
                 os.kill(pid, signal.SIGCONT)
+
+
+def test_a_stopped_holder_whose_backlog_is_full_is_killed(begin, control, daemon):
+    begin("work")
+    (one,) = shown(control)
+    os.kill(one["pid"], signal.SIGSTOP)
+    folder = f"{daemon.folder}/run/{FOLDER}"
+    (name,) = (path.stem for path in Path(folder).glob("*.about"))
+    while describe_all(folder, [name], patience=0.0)[name].pid:
+        pass
+    assert pid_behind(name) == one["pid"]
+    assert control("--force", "kill", "work").returncode == 0
+    assert shown(control) == []
 
 
 def test_what_is_not_there(control):

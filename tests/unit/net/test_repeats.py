@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qsh.net.repeats import COPIES, PAUSE, REST, SMALL, TAIL, WINDOW, Repeats
+from qsh.net.repeats import COPIES, COPY, PAUSE, REST, SMALL, WINDOW, Repeats
 from qsh.wire.aside import decode_copy
 
 
@@ -67,7 +67,7 @@ def test_bulk_is_never_repeated(lossy):
     assert lossy.due(1.0, PAUSE) is None
     for number in range(100):  # nor bulk in little pieces
         lossy.wrote(8, bytes(50), False, 2 + number / 1000)
-        assert all(len(data) <= TAIL for _, _, data in flush(lossy, 2 + number / 1000))
+        assert all(len(data) <= COPY for _, _, data in flush(lossy, 2 + number / 1000))
     assert lossy.due(1.0, PAUSE) is None
     lossy.wrote(8, b"k", False, 2.1 + 2 * REST)
     assert lossy.due(1.0, PAUSE) is not None
@@ -78,7 +78,7 @@ def test_what_was_under_way_to_an_old_address_is_repeated_at_once():
     for number, key in enumerate((b"a", b"b", b"c")):
         repeats.wrote(4, key, False, 1 + number / 10)
         assert flush(repeats, 1 + number / 10) == []
-    repeats.moved(0.15, 1.25)
+    repeats.again(1.1, 1.25, 0.15)
     assert repeats.due(1.25, PAUSE) < 1.25
     assert flush(repeats, 1.25) == [(4, 1, b"bc")]
     assert repeats.due(1.5, PAUSE) is None
