@@ -19,8 +19,8 @@ SMALL = 256
 COPY, TAIL = 1000, 4096
 """Bytes of one stream that are repeated at a time, and that are kept for it."""
 BURST, REST = 2048, 0.5
-"""Bytes within so many seconds that are no typing; whatever is more than that, in size, in number
-or in waiting, is left alone for as long."""
+"""Bytes within so many seconds that are no typing; a stream with more is left alone for as
+long."""
 COPIES = 3
 """Of every byte."""
 PAUSE, LONGEST_PAUSE = 0.03, 0.1
@@ -84,10 +84,12 @@ class _Written:
         if now - self.burst_since > REST:
             self.burst, self.burst_since = 0, now
         self.burst += len(data)
-        if len(data) > SMALL or self.burst > BURST:
+        if self.burst > BURST:
             self.rests_until = now + REST
-        if now < self.rests_until or not data:
+        if now < self.rests_until or len(data) > SMALL:
             self.keep(lambda _piece: False)
+            return
+        if not data:
             return
         self.pieces.append(_Piece(bytes(data), now))
         self.size += len(data)
