@@ -25,6 +25,7 @@ from qsh.server.holder.attachment import Attachment, LostError
 from qsh.server.holder.clients import Clients
 from qsh.server.holder.door import Describe, Described, Door, End, Join
 from qsh.server.holder.messages import (
+    ANY_OFFSET,
     INPUT,
     OUTPUT,
     VERSION,
@@ -307,6 +308,7 @@ class Holder:
         output, errors = one.begin(asked, self._outputs.replays, self._outputs.history)
         one.tell(Attached(VERSION, input_offset, output, errors))
         if not is_first and output != asked.output_offset:
+            self._outputs.restore_modes(output, is_new=start.output_offset == ANY_OFFSET)
             self._program.repaint()  # it does not have the whole screen
 
     def _take_leave(self, one: Attachment) -> None:

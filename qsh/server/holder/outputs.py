@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from qsh.server.holder.messages import ERRORS, OUTPUT
 from qsh.server.holder.program import READ_SIZE
 from qsh.server.holder.start import Keeping
+from qsh.terminal.lasting_modes import LastingModes
 from qsh.wire.replay import Replay
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Outputs:
         self._keeps_history = keeping is not None and has_terminal
         self._floor = {OUTPUT: 0, ERRORS: 0}
         self._screen: KeptScreen | None = None
+        self._forgotten = LastingModes() if has_terminal and keeping is not None else None
 
     def keep_screen(self, columns: int, rows: int) -> None:
         """Keep what a terminal of that size (0 for unknown) shows, beside little else."""
@@ -81,6 +83,15 @@ class Outputs:
         if drawing is not None:
             replay.append(drawing)
         return at if drawing is not None else None
+
+    def restore_modes(self, at: int, *, is_new: bool) -> None:
+        """Somebody has missed output before `at`: what it has switched in the terminal is said
+        once more at the end, which is harmless to others. `is_new`: that of another terminal."""
+        if self._forgotten is None or at == 0:
+            return
+        replay, modes = self.replays[OUTPUT], self._forgotten.copy()
+        _feed(modes, replay, replay.end)
+        replay.append(modes.sequences(is_new=is_new))
 
     def room(self, stream: int, readers: Sequence[Reader], now: float) -> int:
         """Bytes that may be read from the program now; none if it is not more than 0."""
@@ -115,4 +126,15 @@ class Outputs:
             if not readers and self.drops:
                 limit = ALONE_LIMIT if self._screen is None else SCREEN_HISTORY
                 keep = max(keep, replay.end - limit)
+            if self._forgotten is not None and stream == OUTPUT:
+                _feed(self._forgotten, replay, keep)
             replay.trim(keep)
+
+
+def _feed(modes: LastingModes, replay: Replay, end: int) -> None:
+    """What is kept, up to that offset."""
+    at = replay.start
+    while at < min(end, replay.end):
+        piece = replay.piece(at, min(end, replay.end) - at)
+        modes.feed(piece)
+        at += len(piece)

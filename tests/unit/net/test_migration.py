@@ -147,6 +147,43 @@ def test_a_key_at_the_moment_of_a_move_is_echoed_after_one_round_trip(pair):
     world(pair, test)
 
 
+@pytest.mark.parametrize("is_move", [True, False])
+def test_what_was_under_way_at_a_change_of_address_holds_nothing_up(pair, is_move):
+    """Keys and echoes leave all the time, and those in the air are lost."""
+
+    async def test(world, ours, theirs):
+        async def chatter():
+            while True:
+                await ours.write(b".")
+                await theirs.write(b".")
+                await asyncio.sleep(0.02)
+
+        async def read_until(channel, mark):
+            got = b""
+            while mark not in got:
+                got += await channel.read()
+
+        talking = asyncio.ensure_future(chatter())
+        await asyncio.sleep(1)
+        world.network.to_client.is_cut = True
+        world.network.to_server.is_cut = is_move
+        await asyncio.sleep(0.06)
+        world.network.mend()
+        if is_move:
+            world.move_to(LTE)
+        else:
+            world.network.rebind(("203.0.113.9", 61000))
+        begin = now()
+        await ours.write(b"k")
+        await read_until(theirs, b"k")
+        await theirs.write(b"k")
+        await read_until(ours, b"k")
+        assert now() - begin < ROUND_TRIP + 0.08
+        talking.cancel()
+
+    world(pair, test)
+
+
 def test_output_meets_a_client_whose_nat_has_forgotten(pair):
     """Large output that the first answers leave no room for."""
 

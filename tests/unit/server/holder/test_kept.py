@@ -322,6 +322,29 @@ def test_only_the_screen_is_kept(keep, tmp_path):
     second.read(b"got fine")
 
 
+def test_who_missed_what_switched_the_terminal_is_told(keep, tmp_path):
+    """Of five megabytes the first is dropped, with what editors say at their start."""
+    done = tmp_path / "done"
+    kept = keep(b"stty -echo; echo ready; read x; printf '\\033[?1049h\\033[?2004h\\033[?25lbegun'; "
+                b"head -c 5000000 /dev/zero | tr '\\0' x; touch %s; read x; "
+                b"echo got $x" % bytes(done), drops_output=True)  # fmt: skip
+    kept.first.read(b"ready")
+    kept.first.types(b"\n")
+    kept.first.read(b"begun")
+    kept.first.socket.close()
+    end = time.monotonic() + 60
+    while not done.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert done.exists()
+    second = kept.visit(client=b"two")
+    second.attached()
+    seen = second.read(b"?25l").seen
+    assert b"\x1b[?1049h" in seen
+    assert b"\x1b[?2004h" in seen
+    second.types(b"fine\n")
+    second.read(b"got fine")
+
+
 def test_a_flood_beside_a_screen_is_bounded(keep):
     kept = keep(b"echo ready; exec yes", keeps_screen=True)
     kept.first.read(b"ready")
