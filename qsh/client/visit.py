@@ -272,7 +272,8 @@ class Visit:
         place = Place(new_number().hex(), new_number())
         if wish.action == ATTACH:
             place = Place(wish.label, place.client, wish.mode)
-        lasting = Lasting(place, self._reconnect, wish.label, wish.action != ATTACH,
+        reconnect = self.sharing.rejoin if self.sharing is not None else self.reconnect
+        lasting = Lasting(place, reconnect, wish.label, wish.action != ATTACH,
                           not self._settings.is_for_this_visit)
         if wish.leaves:
             from qsh.client.session.left_session import start_and_leave
@@ -291,9 +292,9 @@ class Visit:
         assert self._connection is not None
         while True:
             await self._connection.wait_closed()
-            await self._reconnect(lambda _connection: None)
+            await self.reconnect(lambda _connection: None)
 
-    async def _reconnect(self, begin: Callable[[Connection], None]) -> None:
+    async def reconnect(self, begin: Callable[[Connection], None]) -> None:
         """Replace a lost connection and its forwards. Raises NetworkError, LoginError."""
         from qsh.client.session.resume import Resumption, may_resume
 
@@ -302,13 +303,15 @@ class Visit:
         assert self._keyring is not None
         assert self._identities is not None
         assert self._proof is not None
+        has_terminal = self._is_interactive or (
+            self.sharing is not None and self.sharing.has_terminal)
         if connection.is_over:
             closed = await connection.wait_closed()
-            if not may_resume(settings, closed, has_terminal=self._is_interactive):
+            if not may_resume(settings, closed, has_terminal=has_terminal):
                 raise loss_error(closed, connection.name)
         self._resumption = self._resumption or Resumption(
             settings, self._keyring, self._prompter, self._identities.result(), self._proof.key,
-            has_terminal=self._is_interactive, ticket=self._ticket,
+            has_terminal=has_terminal, ticket=self._ticket,
             aside=self._session.aside if self._session and self._may_type else None,
         )
         await self._leave_connection(connection)
@@ -320,6 +323,8 @@ class Visit:
                                        is_interactive=self._is_interactive)
         if self._forwards is not None:
             await self._forwards.start()
+        if self.sharing is not None:
+            self.sharing.reconnected(connection)
 
     async def _tell_status(self) -> None:
         await asyncio.sleep(1)  # shorter visits are not asked about

@@ -18,6 +18,7 @@ from qsh.client.master.client import Boarding, MasterClient
 from qsh.client.master.passenger import PassengerSession
 from qsh.client.master.text import describe_channels, describe_connection
 from qsh.client.plan import SessionPlan
+from qsh.client.session.lasting_channel import Reconnect
 from qsh.config.client_settings import ClientSettings
 from qsh.errors import QshError
 from qsh.net.connection import Connection
@@ -65,12 +66,15 @@ def listen(path: str) -> socket.socket:
 
 class Master:
     """Serves until `close`. `forwards` gives those of the connection; `ask` is asked, where
-    ControlMaster says so, whether a client's request may be granted."""
+    ControlMaster says so, whether a client's request may be granted; `rejoin` replaces a lost
+    connection, for the sessions on it."""
 
     def __init__(self, connection: Connection, settings: ClientSettings,
                  forwards: "Callable[[], Awaitable[Forwards]]",
-                 ask: Callable[[str], Awaitable[bool]]) -> None:
+                 ask: Callable[[str], Awaitable[bool]], rejoin: Reconnect) -> None:
         self._connection = connection
+        self._rejoin = rejoin
+        self._watching: asyncio.Task[object] | None = None
         self.settings = settings
         self._forwards = forwards
         self._ask = ask
@@ -106,35 +110,47 @@ class Master:
         """End all that is served."""
         self.stop_listening()
         await cancel(*self._clients)
+        if self._watching is not None:
+            await cancel(self._watching)
 
     async def drained(self) -> None:
         """Until nobody shares the connection."""
-        while self._clients and not self._is_over:
+        while self._clients and not self.is_told_to_end:
             await self._changed.wait()
 
+    def reconnected(self, connection: Connection) -> None:
+        """The sessions go on over another one."""
+        self._connection = connection
+        self._watch()
+        self._changed.set_off()
+
+    def _watch(self) -> None:
+        """Notice the end of the connection in use."""
+        if self._watching is not None:
+            self._watching.cancel()
+        self._watching = spawn(self._connection.wait_closed(), "end of shared connection")
+        self._watching.add_done_callback(lambda _: self._changed.set_off())
+
     async def idle(self, patience: float, *, needs_socket: bool = True) -> None:
-        """Until nobody has shared the connection for so many seconds (0: for ever), it is over or
-        was told to end; if `needs_socket` also when it listens no more and nobody is left."""
-        over = spawn(self._connection.wait_closed(), "end of shared connection")
-        over.add_done_callback(lambda _: self._changed.set_off())
-        try:
-            while not self._is_over:
-                if self._clients:
-                    await self._changed.wait()
-                elif needs_socket and self._socket is None:
-                    return
-                else:
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(patience or None):
-                            await self._changed.wait()
-                            continue
-                    return
-        finally:
-            await cancel(over)
+        """Until nobody has shared the connection for so many seconds (0: for ever), it is over and
+        nobody is left, or it was told to end; if `needs_socket` also when it listens no more."""
+        self._watch()
+        while not self.is_told_to_end:
+            if self._clients:
+                await self._changed.wait()
+            elif self._connection.is_over or (needs_socket and self._socket is None):
+                return
+            else:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(patience or None):
+                        await self._changed.wait()
+                        continue
+                return
 
     @property
-    def _is_over(self) -> bool:
-        return self.is_told_to_end or self._connection.is_over
+    def has_terminal(self) -> bool:
+        """Whether a session has one."""
+        return any(session.has_terminal for session in self._sessions.values())
 
     def resized(self) -> None:
         """Some client's window has another size: SIGWINCH says no more than that."""
@@ -191,7 +207,8 @@ class Master:
                      started: Callable[[], None]) -> PassengerSession:
         """A session on these descriptors."""
         host = self.settings.original_host
-        session = PassengerSession(self._connection, plan, host, descriptors, started)
+        session = PassengerSession(self._connection, plan, host, descriptors, started,
+                                   self._rejoin)  # fmt: skip
         session.open()
         return session
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from qsh.client.notices import show
 from qsh.client.plan import SessionPlan
 from qsh.client.session.console import Console, WindowSize
-from qsh.client.session.session import Session
+from qsh.client.session.lasting_channel import Place, Reconnect, new_number
+from qsh.client.session.session import Lasting, Session
 from qsh.config.client_settings import ClientSettings
 from qsh.net.connection import Connection
 from qsh.record import record
@@ -86,9 +87,12 @@ class PassengerSession(Session):
     """A session on three descriptors, which it owns. `started` is called once it runs."""
 
     def __init__(self, connection: Connection, plan: SessionPlan, host: str,
-                 descriptors: Sequence[int], started: Callable[[], None]) -> None:
+                 descriptors: Sequence[int], started: Callable[[], None],
+                 reconnect: Reconnect) -> None:
         stdin, stdout, stderr = descriptors
-        super().__init__(connection, plan, PassengerConsole(stdin), host, (stdout, stderr))
+        lasting = Lasting(Place(new_number().hex(), new_number()), reconnect)
+        super().__init__(connection, plan, PassengerConsole(stdin), host, (stdout, stderr),
+                         lasting=lasting)  # fmt: skip
         self._descriptors = tuple(descriptors)
         self._has_started = started
 

@@ -17,6 +17,8 @@ from qsh.client.master import mux_wire
 from qsh.client.master.client import Boarding
 from qsh.client.master.master import Master, NotListeningError
 from qsh.client.master.passenger import PassengerSession
+from qsh.client.master.rejoining import Rejoining
+from qsh.client.session.lasting_channel import Reconnect
 from qsh.config.client_settings import ClientSettings
 from qsh.errors import EXIT_OWN_ERROR
 from qsh.net.connection import Connection
@@ -34,7 +36,7 @@ def run_shared(visit: "Visit", settings: ClientSettings, plan: "SessionPlan | No
                work: Callable[[Callable[[], None]], int], *, has_stdio: bool) -> int:
     """The visit as a master, in the process that ControlPersist and -f want; the exit status.
     Raises QshError."""
-    visit.sharing = Sharing(settings)
+    visit.sharing = Sharing(settings, visit.reconnect)
     persists = settings.control_persist is not None
     if settings.fork_after_authentication or (persists and plan is None and not has_stdio):
         from qsh.client.background import run_in_background
@@ -45,7 +47,7 @@ def run_shared(visit: "Visit", settings: ClientSettings, plan: "SessionPlan | No
     from qsh.client.master.persist import FirstPassenger, run_persistent
 
     def work_apart(first: FirstPassenger) -> int:
-        visit.sharing = Sharing(settings, first)
+        visit.sharing = Sharing(settings, visit.reconnect, first)
         return work(first.detach)
 
     return run_persistent(
@@ -55,10 +57,14 @@ def run_shared(visit: "Visit", settings: ClientSettings, plan: "SessionPlan | No
 
 
 class Sharing:
-    """The sharing of one visit. `first` is the process that waits for the visit's own session."""
+    """The sharing of one visit. `first` is the process that waits for the visit's own session;
+    `reconnect` replaces the visit's connection."""
 
-    def __init__(self, settings: ClientSettings, first: "FirstPassenger | None" = None) -> None:
+    def __init__(self, settings: ClientSettings, reconnect: Reconnect,
+                 first: "FirstPassenger | None" = None) -> None:
         self._settings = settings
+        self.rejoin = Rejoining(reconnect).rejoin
+        """Replaces it for all who share it."""
         self._first = first
         self._boarding: Boarding | None = None
         self._master: Master | None = None
@@ -78,14 +84,15 @@ class Sharing:
         assert self._first is not None
         started = asyncio.Event()
         session = PassengerSession(connection, plan, self._settings.original_host,
-                                   self._first.descriptors, started.set)  # fmt: skip
+                                   self._first.descriptors, started.set,
+                                   self.rejoin)  # fmt: skip
         session.open()
         self._boarding = Boarding(session, started)
 
     def begin(self, connection: Connection, forwards: "Callable[[], Awaitable[Forwards]]") -> None:
         """The login stands: take passengers. Where there can be no socket, the visit goes on
         without."""
-        self._master = Master(connection, self._settings, forwards, _ask)
+        self._master = Master(connection, self._settings, forwards, _ask, self.rejoin)
         try:
             self._master.listen()
         except NotListeningError as error:
@@ -94,6 +101,16 @@ class Sharing:
         loop.add_signal_handler(signal.SIGWINCH, self._master.resized)
         if self._first is not None and self._boarding is None:
             self._first.sock.send(mux_wire.encode(mux_wire.HELLO, mux_wire.VERSION))
+
+    def reconnected(self, connection: Connection) -> None:
+        """The visit has another connection."""
+        if self._master is not None:
+            self._master.reconnected(connection)
+
+    @property
+    def has_terminal(self) -> bool:
+        """Whether a passenger has one."""
+        return self._master is not None and self._master.has_terminal
 
     def resized(self) -> None:
         """SIGWINCH came, which may be a passenger's."""
@@ -113,6 +130,9 @@ class Sharing:
         assert self._master is not None
         patience = self._settings.control_persist
         await self._master.idle(patience or 0.0, needs_socket=patience is not None)
+        while patience is None and not self.is_told_to_end:  # its forwards are still wanted
+            await self.rejoin(lambda _connection: None)
+            await self._master.idle(0.0, needs_socket=False)
         return 0 if self.is_told_to_end or patience is not None else EXIT_OWN_ERROR
 
     async def finish(self) -> None:
