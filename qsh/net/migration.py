@@ -10,8 +10,9 @@ them.
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
+from qsh.errors import NetworkError
 from qsh.log import logger
 from qsh.net.connection import Connection
 from qsh.net.dial import OpenLink, OpenStream
@@ -19,6 +20,7 @@ from qsh.net.endpoint import Endpoint
 from qsh.net.liveness import KeepAlive
 from qsh.net.network_watch import NetworkWatch
 from qsh.net.stream_detour import StreamDetour
+from qsh.net.tasks import spawn
 from qsh.net.udp import DatagramLink, plain_address
 from qsh.quic.events import Address
 
@@ -34,13 +36,18 @@ OTHER_FAMILY_AFTER = 4.0
 """Seconds of silence after which IPv6 is tried in the place of IPv4, or the reverse."""
 NEW_SOCKET_AFTER = 10.0
 """Seconds of silence after which another port is tried: a box on the way may have forgotten us."""
+NAME_AFTER = 5.0
+"""Seconds of silence after which the name is resolved anew: the server may have another address."""
 ATTEMPTS_EVERY = 15.0
+MOST_ENDPOINTS = 16
+"""Addresses of the server's that are known at once, the newest."""
 POLL = 2.0
 """Seconds between looks at the route where the kernel tells nothing."""
 REBINDING = 10.0
 """Seconds after a move of ours in which the server's word of our new address is no news."""
 
 FindSource = Callable[[Endpoint], str | None]
+FindEndpoints = Callable[[], Awaitable[Sequence[Endpoint]]]
 
 
 def route_source(endpoint: Endpoint) -> str | None:
@@ -74,7 +81,8 @@ def boot_time() -> float:
 class Migrator:
     """Watches the network for one established connection, until it is over.
 
-    `endpoints` are the server's addresses, that in use first.
+    `endpoints` are the server's addresses, that in use first; `find_endpoints` gives those that it
+    has now, by its name.
     """
 
     def __init__(
@@ -89,8 +97,11 @@ class Migrator:
         clock: Callable[[], float] = boot_time,
         keep_alive: KeepAlive | None = None,
         open_stream: OpenStream | None = None,
+        find_endpoints: FindEndpoints | None = None,
     ) -> None:
         self._connection = connection
+        self._find_endpoints = find_endpoints
+        self._looking_up: asyncio.Task[None] | None = None
         self._endpoint = endpoints[0]
         self._endpoints = endpoints
         self._open_link = open_link
@@ -105,6 +116,7 @@ class Migrator:
         self._timer: asyncio.TimerHandle | None = None
         self._ticked_at = clock()
         self._looked_at = self._moved_at = self._tried_at = self._loop.time()
+        self._asked_at = float("-inf")
         self._has_route = True
         self._detour = open_stream and StreamDetour(connection, open_stream, open_link, self._use)
 
@@ -122,6 +134,8 @@ class Migrator:
             self._timer.cancel()
         if self._detour is not None:
             self._detour.stop()
+        if self._looking_up is not None:
+            self._looking_up.cancel()
 
     def network_changed(self) -> None:
         """Move if the kernel would now send by another address."""
@@ -166,6 +180,10 @@ class Migrator:
     def _break_silence(self) -> None:
         """Try another path when the one in use stays silent."""
         now, silence = self._loop.time(), self._connection.vigil.silence
+        if (silence >= NAME_AFTER and now - self._asked_at >= ATTEMPTS_EVERY
+                and self._find_endpoints is not None):  # fmt: skip
+            self._asked_at = now
+            self._looking_up = spawn(self._look_up(self._find_endpoints), "name of the server")
         if not silence or not self._has_route:
             return
         is_dead = not self._connection.paths.is_heard
@@ -180,6 +198,24 @@ class Migrator:
         elif silence >= NEW_SOCKET_AFTER:
             self._tried_at = now
             self._move(self._endpoint)
+
+    async def _look_up(self, find_endpoints: FindEndpoints) -> None:
+        """Move to the server's new address, if its name leads to one."""
+        try:
+            found = await find_endpoints()
+        except NetworkError as error:
+            _log.debug1("%s", error)
+            return
+        known = {one.sockaddr for one in self._endpoints}
+        new = [one for one in found if one.sockaddr not in known]
+        if not new or self._connection.is_over or not self._connection.vigil.silence:
+            return
+        _log.debug1("the server's name leads to another address")
+        self._endpoints = (*new, *self._endpoints)[:MOST_ENDPOINTS]
+        usable = [one for one in new if self._source(one) is not None]
+        if usable:
+            self._tried_at = self._loop.time()
+            self._move(usable[0])
 
     def _go_back(self) -> bool:
         """To the path in use before, if it is still open and its address still ours; whether it

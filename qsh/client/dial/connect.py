@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qsh import log
@@ -13,7 +14,7 @@ from qsh.config.client_settings import ClientSettings
 from qsh.config.key_exchange import groups_of
 from qsh.errors import NetworkError, NoServerError
 from qsh.net.connection import Connection
-from qsh.net.dial import OpenStream, dial
+from qsh.net.dial import OpenStream, dial, literal, resolve_name
 from qsh.net.endpoint import Endpoint
 from qsh.net.tasks import spawn
 from qsh.net.udp import DatagramLink
@@ -172,10 +173,18 @@ def follow_network(
     migrator = Migrator(
         connection, connection.endpoints, link_opener(settings, is_interactive=is_interactive),
         settings.bind_address, find_source=source_finder(settings),
-        open_stream=_stream_opener(settings),
+        open_stream=_stream_opener(settings), find_endpoints=partial(_addresses, settings),
     )  # fmt: skip
     migrator.start()
     return migrator
+
+
+async def _addresses(settings: ClientSettings) -> list[Endpoint]:
+    """Those that the name has now; none for what is an address itself. Raises NetworkError."""
+    family, port = FAMILIES[settings.address_family], settings.port
+    if literal(settings.hostname, port, family):
+        return []
+    return await resolve_name(settings.hostname, port, family)
 
 
 def _stay(connection: Connection) -> "Migrator":

@@ -34,8 +34,12 @@ class World:
             find_source=lambda endpoint: self.sources.get(endpoint.family),
             has_address=lambda host: host not in self.gone,
             clock=lambda: asyncio.get_running_loop().time() + self.asleep,
-            keep_alive=self.keep_alive,
+            keep_alive=self.keep_alive, find_endpoints=self.find_endpoints,
         )  # fmt: skip
+        self.named = list(endpoints or (SERVER,))
+
+    async def find_endpoints(self):
+        return self.named
 
     def open_link(self, endpoint, _bind_address):
         self.opened.append(endpoint)
@@ -281,6 +285,21 @@ def test_without_ipv4_ipv6_is_taken_at_once(pair):
         assert world.opened == [SERVER_6]
 
     world(pair, test, endpoints=(SERVER, SERVER_6))
+
+
+def test_a_server_with_another_address_is_found_by_its_name(pair):
+    async def test(world, ours, theirs):
+        world.named = [Endpoint(socket.AF_INET, ("192.0.2.99", 22))]
+        world.network.cut()
+        await ours.write(b"k")
+        await asyncio.sleep(4)
+        assert not world.opened
+        await asyncio.sleep(4)
+        assert world.opened == world.named
+        world.network.mend()
+        assert await theirs.read() == b"k"
+
+    world(pair, test)
 
 
 def test_a_box_that_has_forgotten_us_is_passed_by_another_port(pair):

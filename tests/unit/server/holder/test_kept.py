@@ -325,7 +325,8 @@ def test_only_the_screen_is_kept(keep, tmp_path):
 def test_who_missed_what_switched_the_terminal_is_told(keep, tmp_path):
     """Of five megabytes the first is dropped, with what editors say at their start."""
     done = tmp_path / "done"
-    kept = keep(b"stty -echo; echo ready; read x; printf '\\033[?1049h\\033[?2004h\\033[?25lbegun'; "
+    kept = keep(b"stty -echo; echo ready; read x; "
+                b"printf '\\033[?1049h\\033[?2004h\\033[?25lbegun'; "
                 b"head -c 5000000 /dev/zero | tr '\\0' x; touch %s; read x; "
                 b"echo got $x" % bytes(done), drops_output=True)  # fmt: skip
     kept.first.read(b"ready")
