@@ -1,12 +1,14 @@
 """Coming back to a session is asked of the account's rules like coming for the first time."""
 
+import contextlib
+import os
 import signal
 from pathlib import Path
 
 import pytest
 
 from tests.integration.harness import public
-from tests.integration.raw_client import named
+from tests.integration.raw_client import named, wait_until
 from tests.integration.test_resume import cut
 from tests.pam_system import STACK
 
@@ -66,6 +68,55 @@ def test_nor_can_it_resume(serve, account, service):
         assert cut(serve.daemon)
         assert process.wait(60) == 255
         assert b"qsh: " in process.stderr.read()
+
+
+def is_sent_back(client):
+    """Whether nobody attaches to the session that was left behind."""
+    came, said = attaches(client)
+    return not came and "qsh: " in said
+
+
+def test_while_nologin_is_there_nobody_comes_back(serve, service, tmp_path):
+    closed = tmp_path / "nologin"
+    name = service(*STACK, f"account required pam_nologin.so file={closed}").name
+    client = serve("UsePAM yes", f"PAMServiceName {name}")
+    leave_behind(client)
+    with client.start("host", PROGRAM) as process:
+        assert process.stdout.readline() == b"ready\n"
+        closed.write_text("closed for the night\n")
+        assert is_sent_back(client)
+        assert cut(serve.daemon)
+        assert process.wait(60) == 255
+        assert b"qsh: " in process.stderr.read()
+    closed.unlink()
+    assert attaches(client)[0]
+
+
+@pytest.mark.parametrize("rule", ["AllowUsers somebody-else", "DenyUsers *"])
+def test_who_is_no_longer_allowed_does_not_come_back(serve, tmp_path, rule):
+    rules = tmp_path / "rules"
+    rules.write_text("")
+    client = serve(f"Include {rules}")
+    leave_behind(client)
+    with client.start("host", PROGRAM) as process:
+        assert process.stdout.readline() == b"ready\n"
+        workers = named(serve.daemon, "qshd-worker")  # after a reload they are nobody's children
+        reload(serve.daemon, rules, rule)
+        assert is_sent_back(client)
+        for worker in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+        assert process.wait(60) == 255
+    reload(serve.daemon, rules, "")
+    assert attaches(client)[0]
+
+
+def reload(daemon, rules, text):
+    """Other rules hold from now on."""
+    rules.write_text(text)
+    before = daemon.log.count("Server listening")
+    daemon.process.send_signal(signal.SIGHUP)
+    assert wait_until(lambda: daemon.log.count("Server listening") > before)
 
 
 def test_the_sessions_rules_are_asked_each_time(serve, service, tmp_path):
