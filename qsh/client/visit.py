@@ -67,6 +67,7 @@ class Visit:
         self._may_type = False
         """Whether the user may be asked for secrets when the connection is lost."""
         self._resumptions = 0
+        self._began_on_terminal = console.is_terminal
         self._signal = 0
         self._in_session = False
         self.when_logged_in: Callable[[], None] = lambda: None
@@ -303,15 +304,13 @@ class Visit:
         assert self._keyring is not None
         assert self._identities is not None
         assert self._proof is not None
-        has_terminal = self._is_interactive or (
-            self.sharing is not None and self.sharing.has_terminal)
         if connection.is_over:
             closed = await connection.wait_closed()
-            if not may_resume(settings, closed, has_terminal=has_terminal):
+            if not may_resume(settings, closed, has_terminal=self._is_watched()):
                 raise loss_error(closed, connection.name)
         self._resumption = self._resumption or Resumption(
             settings, self._keyring, self._prompter, self._identities.result(), self._proof.key,
-            has_terminal=has_terminal, ticket=self._ticket,
+            has_terminal=self._is_watched, ticket=self._ticket,
             aside=self._session.aside if self._session and self._may_type else None,
         )
         await self._leave_connection(connection)
@@ -325,6 +324,12 @@ class Visit:
             await self._forwards.start()
         if self.sharing is not None:
             self.sharing.reconnected(connection)
+
+    def _is_watched(self) -> bool:
+        """Whether somebody may look at a session: not at a terminal that has hung up."""
+        has_hung_up = self._began_on_terminal and not self._console.is_terminal
+        is_ours = self._is_interactive and not has_hung_up
+        return is_ours or (self.sharing is not None and self.sharing.has_terminal)
 
     async def _tell_status(self) -> None:
         await asyncio.sleep(1)  # shorter visits are not asked about

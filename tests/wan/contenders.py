@@ -33,9 +33,9 @@ class Qsh:
         self._client.known_hosts.write_text(line + "\n")
         self.daemon.authorize(public(self._client.key))
 
-    def types(self, command: str) -> Typing:
-        """A terminal with this running."""
-        words = self._client.command("-tt", "host", command)
+    def types(self, command: str, *options: str) -> Typing:
+        """A terminal with this running; empty for what the options lead to."""
+        words = self._client.command("-tt", *options, "host", *([command] if command else []))
         return Typing(words, self._client.environment | {"TERM": "xterm"})
 
     def copies(self, data: bytes) -> Copy:

@@ -7,7 +7,7 @@ Round trip 100 ms, a NAT before the client; each program on a path of its own, a
 time. Looked at: `typing`, seconds from the event's end to the echo of a word that was typed at its
 beginning; `idle`, the longest time without output of a program that prints ten times a second;
 `keys`, the median echo of 40 words; `bulk`, whether bytes that went there and back meanwhile are
-the same. Needs root.
+the same; `attach`, seconds from the start of `qsh --attach` to the first output. Needs root.
 """
 
 import datetime
@@ -63,6 +63,7 @@ EVENTS = (
     Event("kill -9 of the listener, then a new address", ("address 10.77.0.9",), kills="listener",
           looks="typing bulk"),
     Event("kill -9 of the worker", kills="worker", looks="typing bulk"),
+    Event("`yes` for a minute, its client killed", seconds=60, looks="attach"),
     Event("29 % loss, there and back together", looks="keys bulk", before="loss=15.7%"),
     Event("5 % overtaken by 30 ms, 5 % doubled", looks="keys bulk",
           before="reorder=5% reorder_delay=30ms duplicate=5%"),
@@ -81,7 +82,7 @@ class Trial:
     def look(self, event: Event, what: str) -> str:
         """A cell of the table; empty where the contender has no such thing."""
         is_mosh = isinstance(self._who, Mosh)
-        if is_mosh and (what == "bulk" or event.kills):
+        if is_mosh and (what in ("bulk", "attach") or event.kills):
             return "-"
         self._wan.ctl("families 4")
         self._wan.ctl(f"set {QUIET} {event.before}")
@@ -132,6 +133,18 @@ class Trial:
             self._happen(event)
             same = copy.finished(90) == data
         return "equal" if same else "**NOT EQUAL**"
+
+    def _attach(self, event: Event) -> str:
+        assert isinstance(self._who, Qsh)
+        with self._who.types(f"echo {READY}; exec yes", "--session=yes") as session:
+            if not session.says(READY, START):
+                return "no session"
+            session.signal(signal.SIGKILL)
+            time.sleep(event.seconds)
+        begin = time.monotonic()
+        with self._who.types("", "--attach=yes") as session:
+            seen = session.says("y\r\ny", PATIENCE)
+            return _seconds(time.monotonic() - begin if seen else None)
 
     def _happen(self, event: Event) -> None:
         if event.kills:

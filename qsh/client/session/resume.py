@@ -53,11 +53,12 @@ Aside = Callable[[], contextlib.AbstractAsyncContextManager[None]]
 class Resumption:
     """The means of a visit's login, to be used again. `host_key` is the host's at first: where the
     session goes on, typed input goes unasked, so another key must be in known_hosts, whatever
-    StrictHostKeyChecking says. `ticket` is the session's; `aside` None: nobody may be asked."""
+    StrictHostKeyChecking says. `has_terminal` says whether somebody looks: a terminal may hang up.
+    `ticket` is the session's; `aside` None: nobody may be asked."""
 
     def __init__(self, settings: ClientSettings, keyring: Keyring, prompter: UserPrompter,
                  identities: tuple[Identity, ...], host_key: PublicKey, *,
-                 has_terminal: bool, ticket: Ticket | None = None,
+                 has_terminal: Callable[[], bool], ticket: Ticket | None = None,
                  aside: Aside | None = None) -> None:
         asked = settings.connect_timeout
         self._settings = replace(
@@ -71,14 +72,13 @@ class Resumption:
         self._has_terminal = has_terminal
         self._ticket = ticket
         self._aside = None if settings.batch_mode else aside
-        self._patience = _patience(settings, has_terminal=has_terminal)
         self._changed = Signal()
 
     async def run(self, prepare: Prepare, begin: Callable[[Connection], None]) -> Connection:
         """A connection on which the login stands. `prepare` is awaited before the login is sent,
         `begin` called with it. Raises NetworkError when patience is at its end, LoginError."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._patience
+        began = loop.time()
         watch = NetworkWatch(self._changed.set_off)
         watch.start()
         pause, told = FIRST_PAUSE, ""
@@ -90,10 +90,12 @@ class Resumption:
                     if isinstance(error, HostKeyError) and str(error) != told:
                         told = str(error)  # may be another network's liar: told once
                         _log.error("%s", error)
+                    patience = _patience(self._settings, has_terminal=self._has_terminal())
+                    deadline = began + patience
                     if loop.time() >= deadline:
                         raise NetworkError(
                             f"connection to {self._settings.original_host} lost, and no way back "
-                            f"found in {self._patience:g} s: {error}"
+                            f"found in {patience:g} s: {error}"
                         ) from None
                     _log.debug1("%s: trying again", error)
                 await self._pause(min(pause, max(0.0, deadline - loop.time())))
@@ -132,7 +134,7 @@ class Resumption:
                     seconds: float | None) -> Connection:
         """`seconds` for the login; None while somebody types."""
         connection = await connect(
-            self._settings, lambda: None, is_interactive=self._has_terminal
+            self._settings, lambda: None, is_interactive=self._has_terminal()
         )
         try:
             async with asyncio.timeout(seconds):
