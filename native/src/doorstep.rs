@@ -35,6 +35,9 @@ struct Guest {
 #[derive(Default)]
 pub struct Doorstep {
     guest: Option<Guest>,
+    /// What waited for one that was let in. Less than the datagram that opened the door, of which
+    /// quinn's own count knows nothing else.
+    left_over: VecDeque<(SocketAddr, Vec<u8>)>,
 }
 
 /// A datagram on its way into quinn: what it is shown as, and how to see that it was genuine.
@@ -99,7 +102,9 @@ impl Doorstep {
             .as_ref()
             .is_some_and(|guest| guest.remote == remote);
         if knock.shown == remote {
-            self.guest = None;
+            if let Some(guest) = self.guest.take() {
+                self.keep_held(guest, remote, size);
+            }
             return remote != knock.home && !was_known;
         }
         let guest = self.guest.get_or_insert_with(|| Guest::new(remote, now));
@@ -128,8 +133,18 @@ impl Doorstep {
         Sent::To(remote, data)
     }
 
+    fn keep_held(&mut self, guest: Guest, remote: SocketAddr, size: usize) {
+        let waiting: usize = guest.held.iter().map(Vec::len).sum();
+        if guest.remote == remote && waiting <= size {
+            self.left_over = guest.held.into_iter().map(|data| (remote, data)).collect();
+        }
+    }
+
     /// A datagram that waited, and may leave now.
     pub fn released(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
+        if let Some(left_over) = self.left_over.pop_front() {
+            return Some(left_over);
+        }
         let guest = self.guest.as_mut()?;
         let size = guest.held.front()?.len();
         if !guest.spend(size) {

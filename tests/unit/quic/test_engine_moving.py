@@ -165,6 +165,19 @@ class TestNewAddress:
             pair.server.engine.handle_timer(pair.now)
         assert 0 < sent <= 3 * len(key.data)
 
+    def test_what_did_not_fit_follows_when_there_is_room(self, engines):
+        """And is not lost until somebody misses it."""
+        pair, stream_id = self.start(engines)
+        pair.client.address = FOREIGN
+        pair.client.engine.send_stream_data(stream_id, b"k")
+        assert pair.run(1, lambda: pair.server.received[stream_id] == b"begink")
+        pair.server.engine.send_stream_data(stream_id, bytes(400))
+        pair.flush(pair.server)
+        pair.client.engine.send_datagrams([bytes(1000)])
+        before = pair.now
+        assert pair.run(1, lambda: len(pair.client.received.get(stream_id, b"")) == 400)
+        assert pair.now - before < 0.12
+
     def test_a_packet_of_the_old_path_calls_the_server_back(self, engines):
         pair, stream_id = self.start(engines)
         home = pair.client.address
