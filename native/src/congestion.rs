@@ -7,8 +7,11 @@ use std::time::Instant;
 
 use quinn_proto::RttEstimator;
 use quinn_proto::congestion::{
-    BbrConfig, Controller, ControllerFactory, ControllerMetrics, CubicConfig, NewRenoConfig,
+    BbrConfig, Controller, ControllerFactory, ControllerMetrics, NewRenoConfig,
 };
+
+use crate::courtesy::{Acknowledged, Courtesy};
+use crate::cubic::CubicFactory;
 
 /// What a probe may have beyond what is in flight: any datagram.
 const PROBE: u64 = 1 << 16;
@@ -44,7 +47,7 @@ impl Algorithm {
 
     fn build(self, now: Instant, mtu: u16) -> Box<dyn Controller> {
         match self {
-            Self::Cubic => Arc::new(CubicConfig::default()).build(now, mtu),
+            Self::Cubic => Arc::new(CubicFactory).build(now, mtu),
             Self::Bbr => Arc::new(BbrConfig::default()).build(now, mtu),
             Self::Reno => Arc::new(NewRenoConfig::default()).build(now, mtu),
         }
@@ -59,6 +62,7 @@ pub struct Observations {
     in_flight: AtomicU64,
     latest_rtt_nanoseconds: AtomicU64,
     probe_allowed: AtomicBool,
+    typing: AtomicBool,
 }
 
 impl Observations {
@@ -96,6 +100,15 @@ impl Observations {
         if self.is_probe_allowed() { 1 } else { usual }
     }
 
+    /// Whether somebody types, or has a moment ago.
+    pub fn set_typing(&self, typing: bool) {
+        self.typing.store(typing, Relaxed);
+    }
+
+    fn is_typing(&self) -> bool {
+        self.typing.load(Relaxed)
+    }
+
     /// Seconds from the sending of the packet last acknowledged to its ACK; 0 before any.
     pub fn latest_rtt(&self) -> f64 {
         self.latest_rtt_nanoseconds.load(Relaxed) as f64 / 1e9
@@ -117,6 +130,7 @@ impl ControllerFactory for WatchedFactory {
             algorithm,
             observations: self.0.clone(),
             mtu: current_mtu,
+            courtesy: Courtesy::default(),
             begun: now,
         })
     }
@@ -127,6 +141,7 @@ struct Watched {
     algorithm: Algorithm,
     observations: Arc<Observations>,
     mtu: u16,
+    courtesy: Courtesy,
     /// What was sent earlier went by another path, and says nothing about this one (RFC 9000
     /// section 9.4).
     begun: Instant,
@@ -166,7 +181,21 @@ impl Controller for Watched {
         self.observations
             .latest_rtt_nanoseconds
             .store(sample, Relaxed);
-        self.inner.on_ack(now, sent, bytes, app_limited, rtt);
+        let window = self.inner.window();
+        // A window that is not used does not grow.
+        let is_limited = self.courtesy.limited(window) < window;
+        self.inner
+            .on_ack(now, sent, bytes, app_limited || is_limited, rtt);
+        if !self.observations.is_typing() {
+            self.courtesy.rest();
+        } else if !app_limited {
+            self.courtesy.acknowledged(Acknowledged {
+                now,
+                sent,
+                base: rtt.min(),
+                window,
+            });
+        }
     }
 
     fn on_end_acks(
@@ -205,7 +234,7 @@ impl Controller for Watched {
     }
 
     fn window(&self) -> u64 {
-        let window = self.inner.window();
+        let window = self.courtesy.limited(self.inner.window());
         if !self.observations.is_probe_allowed() {
             return window;
         }
@@ -222,6 +251,7 @@ impl Controller for Watched {
             algorithm: self.algorithm,
             observations: self.observations.clone(),
             mtu: self.mtu,
+            courtesy: self.courtesy.clone(),
             begun: self.begun,
         })
     }

@@ -29,6 +29,8 @@ use crate::tls::{self, random_bytes};
 /// Datagrams and bytes in one transmit: what the kernel takes at once (UDP_SEGMENT).
 const MAX_SEGMENTS: usize = 64;
 const MAX_TRANSMIT: usize = 65_000;
+/// For how long after a key, or its echo, bulk leaves the path's queue short.
+const TYPING: Duration = Duration::from_secs(5);
 
 /// A run of datagrams for one address: `segment_size` bytes each, the last may be shorter.
 pub struct Transmit {
@@ -57,6 +59,8 @@ pub struct Engine {
     pub(crate) datagrams_received: u64,
     pub(crate) bytes_received: u64,
     pub(crate) sending: Sending,
+    /// When something last went by a stream with a terminal, in either direction.
+    pub(crate) typed: Option<Instant>,
     pub(crate) receiving: Receiving,
     pub(crate) datagrams_waiting: bool,
     pub(crate) events: VecDeque<Event>,
@@ -143,6 +147,7 @@ impl Engine {
             datagrams_received: 0,
             bytes_received: 0,
             sending: Sending::new(side),
+            typed: None,
             receiving: Receiving::default(),
             datagrams_waiting: false,
             events: VecDeque::new(),
@@ -272,6 +277,9 @@ impl Engine {
     /// All that may be sent now, or the first `most` runs of it.
     pub fn datagrams_to_send(&mut self, now: f64, most: usize) -> Vec<Transmit> {
         let now = self.clock.advance(now);
+        let is_recent = |typed: Instant| now.saturating_duration_since(typed) < TYPING;
+        self.observations
+            .set_typing(self.typed.is_some_and(is_recent));
         self.guarded(|engine| {
             let mut transmits = std::mem::take(&mut engine.responses);
             while transmits.len() < most

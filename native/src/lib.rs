@@ -8,6 +8,8 @@ mod amplification;
 pub mod clock;
 pub mod congestion;
 mod doorstep;
+mod courtesy;
+mod cubic;
 pub mod engine;
 pub mod events;
 pub mod facts;

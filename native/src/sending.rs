@@ -17,6 +17,9 @@ const SLACK: u64 = 64 << 10;
 /// What each step of priority may hold beyond that: the way is free for a keystroke.
 const RESERVE: u64 = 128 << 10;
 
+/// The priority of a session with a terminal (`qsh.net.channel.Channel.set_priority`).
+const INTERACTIVE: i32 = 2;
+
 #[derive(Default)]
 struct Outgoing {
     queue: VecDeque<Bytes>,
@@ -101,6 +104,12 @@ impl Sending {
             stream.queue.push_back(data);
         }
         self.make_ready(id);
+    }
+
+    /// Whether somebody may be typing by this stream.
+    pub fn is_interactive(&self, id: StreamId) -> bool {
+        let stream = self.streams.get(&id);
+        stream.is_some_and(|stream| stream.priority == INTERACTIVE)
     }
 
     pub fn unsent(&self, id: StreamId) -> usize {

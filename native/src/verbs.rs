@@ -26,6 +26,9 @@ impl Engine {
                 }
             }
             if let Some(event) = self.receiving.next_event(connection) {
+                if let Event::StreamData { stream_id, .. } = event {
+                    self.note_typing(stream_id);
+                }
                 return Some(event);
             }
         }
@@ -48,6 +51,13 @@ impl Engine {
     pub fn send_stream_data(&mut self, stream_id: u64, data: Bytes, fin: bool) {
         if let (Some(id), None) = (stream(stream_id), &self.closed) {
             self.sending.write(id, data, fin);
+            self.note_typing(stream_id);
+        }
+    }
+
+    fn note_typing(&mut self, stream_id: u64) {
+        if stream(stream_id).is_some_and(|id| self.sending.is_interactive(id)) {
+            self.typed = Some(self.clock.latest());
         }
     }
 
