@@ -6,7 +6,7 @@ what the client says apart into messages. Decides nothing.
 
 import socket
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from qsh.errors import DecodeError
@@ -111,18 +111,24 @@ class Attachment:
 
     # ------------------------------------------------------------ the socket
 
-    def receive(self) -> Iterator[Any]:
-        """What has come. Raises LostError, DecodeError."""
+    def receive(self, pass_on: Callable[[int, int, int], int]) -> Iterator[Any]:
+        """What has come. `pass_on` gets stream, offset and count of data that is in the socket, may
+        take some of it from there, and tells how much. Raises LostError, DecodeError."""
+        decoder = self._decoder
         for _ in range(READS_PER_TURN):
+            stream, offset, left = decoder.data_to_come
+            if left and (passed := pass_on(stream, offset, left)):
+                decoder.skip(passed)
+                continue
             try:
-                data = self.socket.recv(self._decoder.wanted)
+                data = self.socket.recv(decoder.wanted)
             except BlockingIOError:
                 return
             except OSError:
                 data = b""
             if not data:
                 raise LostError
-            yield from self._decoder.receive(data)
+            yield from decoder.receive(data)
 
     def tell(self, message: Any) -> None:
         """Send a message, when there is room."""

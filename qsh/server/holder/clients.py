@@ -62,6 +62,16 @@ class Clients:
             raise DecodeError("data beyond the window")
         return new
 
+    def has_sent(self, name: bytes) -> int:
+        """How many bytes of input came from this client."""
+        client = self._clients.get(name)
+        return client.received if client is not None else 0
+
+    def passed(self, name: bytes, count: int) -> int:
+        """So much came and went to the program at once; how much it is in all."""
+        self._clients.setdefault(name, _Client()).received += count
+        return self.wrote(name, count)
+
     def wrote(self, name: bytes, count: int) -> int:
         """So much was written to the program; how much it is in all."""
         client = self._clients.setdefault(name, _Client())

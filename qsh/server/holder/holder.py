@@ -52,6 +52,10 @@ from qsh.server.holder.start import SessionPlan
 from qsh.wire.codec import encode
 
 
+WORTH_SPLICING = 16 * 1024
+"""Bytes of input: less is read and written, as it may be typing."""
+
+
 class HangUp(Exception):  # noqa: N818
     """The session is to end."""
 
@@ -188,11 +192,25 @@ class Holder:
 
     def _write(self) -> None:
         for client, count in self._program.write().items():
-            written = self._clients.wrote(client, count)
-            for one in self._attachments:
-                if one.start is not None and one.start.client == client:
-                    one.tell(Consumed(INPUT, written))
+            self._tell_written(client, self._clients.wrote(client, count))
         self._close(self._program.finished_input())
+
+    def _tell_written(self, client: bytes, offset: int) -> None:
+        for one in self._attachments:
+            if one.start is not None and one.start.client == client:
+                one.tell(Consumed(INPUT, offset))
+
+    def _pass_on(self, one: Attachment, stream: int, offset: int, count: int) -> int:
+        """Input that nobody has to look at goes from socket to pipe within the kernel."""
+        if count < WORTH_SPLICING or stream != INPUT or not one.is_holding or one.start is None:
+            return 0
+        client = one.start.client
+        if offset != self._clients.has_sent(client):
+            return 0
+        moved = self._program.splice(one.socket.fileno(), count)
+        if moved:
+            self._tell_written(client, self._clients.passed(client, moved))
+        return moved
 
     # ------------------------------------------------------------ the workers' side
 
@@ -225,7 +243,7 @@ class Holder:
             if mask & selectors.EVENT_WRITE:
                 one.flush()
             if mask & selectors.EVENT_READ:
-                for message in one.receive():
+                for message in one.receive(partial(self._pass_on, one)):
                     if not one.is_leaving:
                         self._receive(one, message)
         except (LostError, DecodeError):

@@ -214,6 +214,17 @@ class Decoder:
             return missing
         return _LENGTH.size + int(_LENGTH.unpack_from(self._rest)[0]) - len(self._rest)
 
+    @property
+    def data_to_come(self) -> tuple[int, int, int]:
+        """Stream, offset and count of the data that is to come next; the count is 0 between
+        messages."""
+        return self._stream, self._offset, self._left
+
+    def skip(self, count: int) -> None:
+        """So much of that data went another way."""
+        self._left -= count
+        self._offset += count
+
     def receive(self, data: bytes) -> Iterator[Any]:
         """What is there of these bytes. Raises DecodeError."""
         if self._left:

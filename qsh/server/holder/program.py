@@ -25,6 +25,8 @@ TERMINAL_READ_SIZE = 64 * 1024
 """The same of a terminal, which never has more: pieces stay small in memory."""
 PIPE_SIZE = 1 << 20
 """Bytes for each pipe, where the kernel allows it: fewer wake-ups for bulk data."""
+_SPLICE_F_NONBLOCK = 2
+"""linux/splice.h."""
 HANG_UP_PATIENCE = 1.0
 """Seconds for the program to end after SIGHUP before it is left to init."""
 SIGNALS = frozenset(
@@ -73,6 +75,16 @@ class Program:
         """Input of a client, to be written after all other."""
         if not self._input_ends:
             self._input.append((client, data))
+
+    def splice(self, source: int, most: int) -> int:
+        """Move input from a socket to the program without looking at it, if it is its turn; how
+        many bytes it was."""
+        if self._input or self._input_ends or self.has_terminal or INPUT not in self.files:
+            return 0
+        try:
+            return os.splice(source, self.files[INPUT], most, flags=_SPLICE_F_NONBLOCK)
+        except OSError:  # nothing is there, or there is no room: `write` finds out
+            return 0
 
     def write(self) -> dict[bytes, int]:
         """Write what the program takes now; how many bytes it was, by client."""
