@@ -81,10 +81,12 @@ class Program:
         many bytes it was."""
         if self._input or self._input_ends or self.has_terminal or INPUT not in self.files:
             return 0
-        try:
-            return os.splice(source, self.files[INPUT], most, flags=_SPLICE_F_NONBLOCK)
-        except OSError:  # nothing is there, or there is no room: `write` finds out
-            return 0
+        moved = 0
+        with contextlib.suppress(OSError):  # nothing is there, or no room: `write` finds out
+            while moved < most and (count := os.splice(
+                source, self.files[INPUT], most - moved, flags=_SPLICE_F_NONBLOCK)):  # fmt: skip
+                moved += count
+        return moved
 
     def write(self) -> dict[bytes, int]:
         """Write what the program takes now; how many bytes it was, by client."""
