@@ -51,7 +51,6 @@ from qsh.server.holder.pty import Size, Terminal
 from qsh.server.holder.start import SessionPlan
 from qsh.wire.codec import encode
 
-
 WORTH_SPLICING = 16 * 1024
 """Bytes of input: less is read and written, as it may be typing."""
 

@@ -160,6 +160,26 @@ def test_binary_both_ways_with_half_close(hold):
     assert held.read().seen[1].split()[0].decode() == hashlib.sha256(data).hexdigest()
 
 
+def test_bulk_for_a_reader_that_rests(hold):
+    """What goes from socket to pipe within the kernel, and what has to wait, keep their order."""
+    data = os.urandom(8 * WINDOW)
+    held = hold(b"dd bs=100k count=1 2>/dev/null; sleep 0.5; cat; echo end")
+    at, seen = 200_000, b""
+    held.write(data[:at])
+    while len(seen) < len(data) + 4:
+        message = held.next()
+        if isinstance(message, Data) and message.stream == 1:
+            seen += message.data
+            held.tell(Consumed(1, len(seen)))
+        consumed = message.offset if isinstance(message, Consumed) else 0
+        while at < len(data) and at + 200_000 <= consumed + WINDOW:
+            held.write(data[at : at + 200_000], at)
+            at = min(at + 200_000, len(data))
+            if at == len(data):
+                held.tell(Eof(0, at))
+    assert seen == data + b"end\n"
+
+
 def test_output_stops_at_the_window(hold):
     held = hold(b"head -c 3000000 /dev/zero")
     count = 0
