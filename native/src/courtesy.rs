@@ -143,12 +143,18 @@ mod tests {
     fn an_own_queue_becomes_short_and_the_path_stays_full() {
         let limited = run(&mut Courtesy::default(), 375_000, Duration::ZERO, 10) as f64;
         assert!(limited > BASE.as_secs_f64() * RATE * 1.2, "{limited}");
-        assert!(limited < (BASE + QUEUE).as_secs_f64() * RATE * 1.1, "{limited}");
+        assert!(
+            limited < (BASE + QUEUE).as_secs_f64() * RATE * 1.1,
+            "{limited}"
+        );
     }
 
     #[test]
     fn a_short_queue_is_no_reason_for_anything() {
-        assert_eq!(run(&mut Courtesy::default(), 130_000, Duration::ZERO, 10), 130_000);
+        assert_eq!(
+            run(&mut Courtesy::default(), 130_000, Duration::ZERO, 10),
+            130_000
+        );
     }
 
     #[test]

@@ -50,8 +50,8 @@ READS_PER_TURN = 16
 """Calls: up to 2 MiB, before others have their turn."""
 ENOUGH = 64 * 1024
 """Bytes that are worth a message of their own: a copy costs more."""
-TELL_AFTER = WINDOW // 4
-"""Bytes of output that were sent on, after which the holder hears of it at once."""
+TELL_AFTER = WINDOW // 2
+"""Bytes of output that were sent on, after which the holder hears of it: each time wakes it."""
 PROGRESS_DELAY = 0.05
 """Seconds by which news of the input's progress may be late."""
 PROGRESS_BYTES = 2 << 20
@@ -282,7 +282,7 @@ class Session:
                 data = output.take()
                 output.sent += len(data)  # what is under way may be acknowledged already
                 await self._channel.write(data, _DATA_TYPES[stream])
-                if output.sent - told >= TELL_AFTER or not output.pieces:
+                if output.sent - told >= TELL_AFTER:
                     told = output.sent
                     await self._send(frame(Consumed(stream, told)))
         except (NetworkError, OSError) as error:
