@@ -7,16 +7,16 @@
 use std::time::{Duration, Instant};
 
 /// What may wait in the path's queue.
-const QUEUE: Duration = Duration::from_millis(25);
+const QUEUE: Duration = Duration::from_millis(20);
 /// Acknowledgements that are looked at for one judgement: the fastest of them speaks.
 const SAMPLES: u32 = 8;
 /// The window is never held to less.
 const LEAST: f64 = 14_000.0;
-/// So many times in a row the window was made smaller and the queue did not become shorter:
-/// it is others'.
+/// So many judgements in a row found the window cut to half and the queue hardly shorter: it is
+/// others'.
 const IN_VAIN: u32 = 3;
-/// How much of the queue has to go for that not to be said.
-const SHORTER: f64 = 0.8;
+/// What is left of a queue that is hardly shorter.
+const HARDLY_SHORTER: f64 = 0.8;
 /// How long it is left at that.
 const PAUSE: Duration = Duration::from_secs(10);
 
@@ -40,8 +40,8 @@ pub struct Courtesy {
     since: Option<Instant>,
     samples: u32,
     fastest: Duration,
-    /// The queue when the limit was last made smaller.
-    queue_before: Option<Duration>,
+    /// The queue, and the limit, when the queue was first found to be long.
+    at_first: Option<(Duration, f64)>,
     in_vain: u32,
     paused_until: Option<Instant>,
 }
@@ -90,16 +90,16 @@ impl Courtesy {
         let wanted = (ack.base + QUEUE).as_secs_f64();
         if queue <= QUEUE {
             self.in_vain = 0;
-            self.queue_before = None;
+            self.at_first = None;
             let room = (QUEUE - queue).as_secs_f64() / wanted;
             self.limit = Some(limit * (1.0 + room / 2.0));
             return;
         }
-        let is_shorter = |before: Duration| queue < before.mul_f64(SHORTER);
-        self.in_vain = match self.queue_before.replace(queue) {
-            Some(before) if !is_shorter(before) => self.in_vain + 1,
-            _ => 0,
-        };
+        let (queue_then, limit_then) = *self.at_first.get_or_insert((queue, limit));
+        let is_cut = limit <= (limit_then / 2.0).max(LEAST);
+        if is_cut && queue >= queue_then.mul_f64(HARDLY_SHORTER) {
+            self.in_vain += 1;
+        }
         if self.in_vain >= IN_VAIN {
             *self = Self {
                 paused_until: Some(ack.now + PAUSE),
