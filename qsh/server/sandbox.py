@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from qsh.server.accounts.accounts import Account
-from qsh.server.seccomp import INSTRUCTION_SIZE, worker_filter
+from qsh.server.bpf import INSTRUCTION_SIZE
+from qsh.server.seccomp import worker_filter
 
 # From prctl(2).
 PR_SET_PDEATHSIG = 1

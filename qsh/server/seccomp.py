@@ -7,21 +7,16 @@ starting programs, signalling or tracing others. Names are those of syscalls(2).
 """
 
 import platform
-import struct
 
-# From linux/seccomp.h, linux/audit.h, linux/bpf_common.h.
+from qsh.server.bpf import JUMP_AT_LEAST, JUMP_EQUAL, LOAD_WORD, RETURN, jump, statement
+
+# From linux/seccomp.h, linux/audit.h.
 RETURN_ALLOW = 0x7FFF0000
 RETURN_ERRNO = 0x00050000
-LOAD_WORD = 0x20  # BPF_LD | BPF_W | BPF_ABS
-JUMP_EQUAL = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
-JUMP_AT_LEAST = 0x35  # BPF_JMP | BPF_JGE | BPF_K
-RETURN = 0x06  # BPF_RET | BPF_K
 OFFSET_NUMBER, OFFSET_ARCHITECTURE = 0, 4
 OFFSET_ARGUMENTS = 16
 """Of the low half of the first of six arguments of 64 bits, on little-endian machines."""
 X32_BIT = 0x40000000
-INSTRUCTION_SIZE = 8
-"""Bytes of a struct sock_filter."""
 EPERM = 1
 
 FIONBIO, FIOCLEX = 0x5421, 0x5451
@@ -75,17 +70,17 @@ def worker_filter(machine: str | None = None) -> bytes | None:
         return None
     column = list(ARCHITECTURES).index(machine)
     program = [
-        _statement(LOAD_WORD, OFFSET_ARCHITECTURE),
-        _jump(JUMP_EQUAL, architecture, 1, 0),
+        statement(LOAD_WORD, OFFSET_ARCHITECTURE),
+        jump(JUMP_EQUAL, architecture, 1, 0),
         _DENY,
-        _statement(LOAD_WORD, OFFSET_NUMBER),
-        _jump(JUMP_AT_LEAST, X32_BIT, 0, 1),
+        statement(LOAD_WORD, OFFSET_NUMBER),
+        jump(JUMP_AT_LEAST, X32_BIT, 0, 1),
         _DENY,
     ]
     for numbers in _SYSTEM_CALLS.values():
         number = numbers[column]
         if number is not None:
-            program += [_jump(JUMP_EQUAL, number, 0, 1), _ALLOW]
+            program += [jump(JUMP_EQUAL, number, 0, 1), _ALLOW]
     for places, argument, values in _CONDITIONAL.values():
         program += _only_with(places[column], argument, values)
     return b"".join([*program, _DENY])
@@ -93,21 +88,12 @@ def worker_filter(machine: str | None = None) -> bytes | None:
 
 def _only_with(number: int, argument: int, values: tuple[int, ...]) -> list[bytes]:
     """Allow a call if one of its arguments is among `values`."""
-    checks = [_statement(LOAD_WORD, OFFSET_ARGUMENTS + 8 * argument)]
+    checks = [statement(LOAD_WORD, OFFSET_ARGUMENTS + 8 * argument)]
     for value in values:
-        checks += [_jump(JUMP_EQUAL, value, 0, 1), _ALLOW]
+        checks += [jump(JUMP_EQUAL, value, 0, 1), _ALLOW]
     checks.append(_DENY)
-    return [_jump(JUMP_EQUAL, number, 0, len(checks)), *checks]
+    return [jump(JUMP_EQUAL, number, 0, len(checks)), *checks]
 
 
-def _statement(code: int, value: int) -> bytes:
-    return struct.pack("=HBBI", code, 0, 0, value)
-
-
-def _jump(code: int, value: int, if_true: int, if_false: int) -> bytes:
-    """`if_true` and `if_false` count the instructions to skip."""
-    return struct.pack("=HBBI", code, if_true, if_false, value)
-
-
-_DENY = _statement(RETURN, RETURN_ERRNO | EPERM)
-_ALLOW = _statement(RETURN, RETURN_ALLOW)
+_DENY = statement(RETURN, RETURN_ERRNO | EPERM)
+_ALLOW = statement(RETURN, RETURN_ALLOW)

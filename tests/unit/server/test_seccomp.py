@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from qsh.server import sandbox
-from qsh.server.seccomp import ARCHITECTURES, INSTRUCTION_SIZE, worker_filter
+from qsh.server.bpf import INSTRUCTION_SIZE
+from qsh.server.seccomp import ARCHITECTURES, worker_filter
 
 pytestmark = pytest.mark.skipif(worker_filter() is None, reason="unknown machine")
 
