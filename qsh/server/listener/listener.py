@@ -28,6 +28,7 @@ from qsh.server.listener.link import LOGGED_IN, Hello
 from qsh.server.listener.newcomers import Admitted, Newcomers
 from qsh.server.listener.retry import Validated
 from qsh.server.listener.served import Served, first_number, request_pair, socket_pair
+from qsh.server.listener.sieve import Sieve
 from qsh.server.listener.streams import is_stream, take_streams
 from qsh.server.listener.supply import Supply
 from qsh.server.listener.udp_sockets import Received, connect_to, plain, receive
@@ -63,6 +64,7 @@ class Listener:
         self._selector = selectors.DefaultSelector()
         self._wake = socket.socketpair()
         self._newcomers = Newcomers(settings, keys)
+        self._sieve = Sieve(sockets, time.monotonic())
         self._connections = Connections(keys, self._selector, self._take, self._take_news)
         self._next_number = first_number(time.time())
         self._is_ending = False
@@ -84,8 +86,10 @@ class Listener:
         for them, go on without us."""
         idleness = Idleness(time.monotonic()) if only_one_visit else None
         while not self._is_ending:
-            for key, _ in self._selector.select(LOOK_FOR_VISITORS if idleness else None):
+            patience = self._sieve.patience or (LOOK_FOR_VISITORS if idleness else None)
+            for key, _ in self._selector.select(patience):
                 key.data()
+            self._sieve.turn(time.monotonic())
             if idleness is not None:
                 visitors = self._connections.visitors
                 self._is_ending |= not idleness.left(visitors, time.monotonic())
@@ -138,6 +142,7 @@ class Listener:
         elif not header.is_long:
             self._reset(sock, header, received)
         else:
+            self._sieve.seen(received.data, header)
             found = self._newcomers.judge(
                 received.data, header, remote, time.monotonic(), time.time()
             )
