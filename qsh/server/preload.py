@@ -4,16 +4,12 @@ A worker has no file system: what is not loaded when it enters its sandbox can n
 is loaded here is shared by all processes and costs a new connection nothing.
 """
 
-import asyncio
 import gc
 from importlib import import_module
 
-from qsh.auth import authorized_keys
-from qsh.auth.generate import new_ed25519
-from qsh.auth.private_key import parse_private
-from qsh.auth.public_key import PublicKey
 from qsh.quic import engine as engines
-from qsh.quic.identity import load_identity, make_certificate, new_identity_key
+from qsh.server.immortal import make_immortal
+from qsh.server.rehearsal import rehearse
 
 MODULES = (
     # Imported late by Python itself or by libraries.
@@ -37,27 +33,12 @@ MODULES = (
 
 
 def preload(engine_name: str | None) -> None:
-    """Import everything, use once what loads more at its first use, and freeze it, so that no
-    garbage collection in a child copies the shared pages."""
+    """Import everything, use once what loads more at its first use, and freeze it, so that neither
+    the garbage collection nor, where Python can, the use of it in a child copies shared pages."""
     for name in MODULES:
         import_module(name)
     engines.load(engine_name)
-    _rehearse()
-    loop = asyncio.new_event_loop()
-    loop.run_until_complete(asyncio.sleep(0))
-    loop.close()
+    rehearse(engine_name)
     gc.collect()
+    make_immortal()
     gc.freeze()
-
-
-def _rehearse() -> None:
-    """Sign and verify with keys that are thrown away: libraries import more when first used."""
-    load_identity(make_certificate(new_identity_key(), b""))
-    private, line = new_ed25519()
-    key = PublicKey.from_line(line)
-    signature = parse_private(private).sign(b"")
-    assert key.verify(b"", signature)
-    found = authorized_keys.match(
-        f'from="::1" {line}'.encode(), "", key, user="", address="::1", now=0.0
-    )
-    assert found is not None

@@ -128,6 +128,12 @@ def name_process(name: str) -> None:
     _libc.prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
 
 
+def return_memory() -> None:
+    """Give the kernel back what the C library keeps for later: most of what a handshake took."""
+    with contextlib.suppress(AttributeError):  # glibc alone has it
+        _libc.malloc_trim(0)
+
+
 def enter_worker_cage(empty: str | None, *, keeps_output: bool = False) -> None:
     """Become a worker, after `leave_root` with the same `empty`, which from now on is the root of
     the file system; `keeps_output` is for those that log by themselves. Everything needed later

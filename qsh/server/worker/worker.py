@@ -44,6 +44,8 @@ DEFAULT_IDLE_TIMEOUT = 24 * 3600.0
 network ends no session."""
 PARTING_TIME = 2.0
 """Seconds for holders to be told of the end of a connection."""
+SETTLED = 1.0
+"""Seconds after the login in which most of what it took has been let go."""
 
 
 def run_worker(start: WorkerStart) -> NoReturn:
@@ -142,6 +144,7 @@ class _Worker:
             channels = ChannelServer(self._client, verdict, forwarding)
             watch = spawn(watch_for(connection, verdict).run(), "watch")
             await self._announce_host_keys(connection)
+            asyncio.get_running_loop().call_later(SETTLED, sandbox.return_memory)
             while (channel := await connection.accept_channel()) is not None:
                 channels.take(channel)
             await cancel(answers, watch)
