@@ -33,7 +33,9 @@ from qsh.server.listener.cid_router import LONG_HEADER, VERSION_1, Header, initi
 _log = logger("listener")
 
 # From asm/socket.h, linux/filter.h.
-SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
+SO_ATTACH_FILTER, SO_DETACH_FILTER, SO_MEMINFO = 26, 27, 55
+_MEMINFO = struct.Struct("=9I")
+"""The last number is that of datagrams that did not come to us (SK_MEMINFO_DROPS)."""
 RANDOM_WORD = 0xFFFFF038  # SKF_AD_OFF + SKF_AD_RANDOM
 WHOLE = 0xFFFFFFFF
 """Bytes of the datagram to keep."""
@@ -68,12 +70,14 @@ class Share:
         """One came through."""
         self._seen += 1
 
-    def decide(self, now: float) -> bool:
-        """Look again, if it is time; whether the share has changed."""
-        elapsed = now - self._since
-        if elapsed < TURN:
-            return False
-        rate = self._seen / self.share / elapsed
+    def is_due(self, now: float) -> bool:
+        """Whether it is time to look again."""
+        return now - self._since >= TURN
+
+    def decide(self, now: float, dropped: int) -> bool:
+        """Look again; whether the share has changed. `dropped` datagrams have not come through
+        since the last time: there was no room, or the program dropped them."""
+        rate = (self._seen + dropped) / (now - self._since)
         self._seen, self._since = 0, now
         before = self.share
         # Half of what it takes to begin is enough to go on, so that it does not flap.
@@ -88,6 +92,7 @@ class Sieve:
     def __init__(self, sockets: Iterable[socket.socket], now: float) -> None:
         self._sockets = tuple(sockets)
         self._share = Share(now)
+        self._dropped = self._count_dropped()
         self._drop_all_programs()  # one before us may have left its own
 
     @property
@@ -102,8 +107,12 @@ class Sieve:
 
     def turn(self, now: float) -> None:
         """Set the program anew, if it is time."""
-        before = self._share.share
-        if not self._share.decide(now):
+        if not self._share.is_due(now):
+            return
+        before, dropped = self._share.share, self._count_dropped()
+        more = (dropped - self._dropped) % (1 << 32)
+        self._dropped = dropped
+        if not self._share.decide(now, more):
             return
         share = self._share.share
         if share == 1:
@@ -115,6 +124,15 @@ class Sieve:
         for sock in self._sockets:
             with contextlib.suppress(OSError):  # elsewhere than on Linux we read them all
                 _attach(sock, program(share))
+
+    def _count_dropped(self) -> int:
+        """So far; 0 for ever where the system does not tell, which then reads them all."""
+        count = 0
+        for sock in self._sockets:
+            with contextlib.suppress(OSError, struct.error):
+                told = sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMINFO.size)
+                count += _MEMINFO.unpack(told)[-1]
+        return count
 
     def _drop_all_programs(self) -> None:
         for sock in self._sockets:

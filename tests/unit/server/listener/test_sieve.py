@@ -96,41 +96,50 @@ def test_nobody_is_drawn_for_below_a_flood():
     share = Share(0.0)
     for _ in range(int(FLOOD * TURN)):
         share.seen()
-    assert not share.decide(TURN)
+    assert not share.is_due(TURN - 0.01)
+    assert share.is_due(TURN)
+    assert not share.decide(TURN, 0)
     assert share.share == 1
 
 
 def test_a_flood_is_cut_to_what_can_be_answered_however_large_it_is():
     share, now = Share(0.0), 0.0
     for rate in [20_000] * 8 + [100_000] * 8:
-        let = rate * share.share * TURN
-        for _ in range(int(min(let, 8000 * TURN))):  # more cannot be read
+        read = int(min(rate * share.share, 8000) * TURN)  # more there is no time for
+        for _ in range(read):
             share.seen()
         now += TURN
-        share.decide(now)
+        share.decide(now, int(rate * TURN) - read)
     assert 100_000 * share.share == pytest.approx(LET_THROUGH, rel=0.1)
+
+
+def test_a_flood_that_is_hardly_read_at_all_is_one_too():
+    share = Share(0.0)
+    assert share.decide(TURN, 5000)
+    assert share.share == pytest.approx(LET_THROUGH / 20_000)
 
 
 def test_it_is_over_when_no_more_come():
     share = Share(0.0)
-    for _ in range(5000):
-        share.seen()
-    assert share.decide(TURN)
-    assert not share.decide(TURN + 0.1)  # not yet time
-    assert share.decide(2 * TURN)
+    assert share.decide(TURN, 5000)
+    assert share.decide(2 * TURN, 10)
     assert share.share == 1
 
 
 def test_the_sockets_get_the_program_and_are_rid_of_it(pair):
-    ours, _ = pair
+    """By a real flood, of which more is lost than read."""
+    ours, theirs = pair
     _attach(ours, program(0.0))  # a listener before us was killed in a flood
     sieve = Sieve([ours], 0.0)
     packet = BEGINNINGS["an Initial"]
     assert came_through(pair, packet)
     assert sieve.patience is None
-    for _ in range(2_000_000):
-        sieve.seen(packet, parse_header(packet))
-        if sieve._share._seen == 50_000:
+    for _ in range(5000):
+        theirs.send(packet)
+    while True:
+        try:
+            sieve.seen(packet, parse_header(ours.recv(65535)))
+        except BlockingIOError:
             break
     sieve.turn(TURN)
     assert sieve.patience == TURN
