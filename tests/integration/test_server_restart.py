@@ -214,3 +214,23 @@ def test_what_died_meanwhile_is_cleared_away(daemon_of_own, client):
         start_again(daemon_of_own)
         assert not door.exists()
         process.kill()
+
+
+def test_reloads_leave_no_descriptor_behind(daemon_of_own, client):
+    """What an earlier listener took over by SCM_RIGHTS is not the next one's."""
+
+    def taken_over():
+        return daemon_of_own.log.count("took over connection")
+
+    def descriptors():
+        return len(os.listdir(f"/proc/{daemon_of_own.process.pid}/fd"))
+
+    with cat(client) as session:
+        counts = []
+        for _ in range(4):
+            before = taken_over()
+            hang_up(daemon_of_own)
+            assert wait_until(lambda before=before: taken_over() > before)
+            assert echo(session) < MAX_STALL
+            counts.append(descriptors())
+    assert counts[-1] == counts[0], counts

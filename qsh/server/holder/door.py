@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from qsh.errors import DecodeError
+from qsh.server.descriptors import receive_with
 from qsh.server.run_directory import BACKLOG, connect_socket, peer_pid
 from qsh.wire.codec import Registry, UInt32, encode, message
 
@@ -79,7 +80,7 @@ class Door:
         with contextlib.suppress(OSError, DecodeError):
             if not self._is_master(knock):
                 return None, None
-            data, descriptors, _, _ = socket.recv_fds(knock, MAX_PACKET, 1)
+            data, descriptors = receive_with(knock, MAX_PACKET, 1)
             brought = socket.socket(fileno=descriptors[0]) if descriptors else None
             return (KNOCKS.decode(data) if data else None), brought
         return None, None

@@ -16,6 +16,7 @@ from typing import NoReturn
 from qsh.errors import DecodeError
 from qsh.log import logger
 from qsh.server import sandbox
+from qsh.server.descriptors import receive_with
 from qsh.server.launch.messages import MAX_MESSAGE
 
 _log = logger("fork")
@@ -109,7 +110,7 @@ def serve_births(controls: Sequence[socket.socket], birth: Birth, death: Death,
 def take_request(control: socket.socket, birth: Birth) -> bool:
     """Fork for one request; False if there will be no more."""
     try:
-        data, descriptors, _, _ = socket.recv_fds(control, MAX_MESSAGE, PASSED)
+        data, descriptors = receive_with(control, MAX_MESSAGE, PASSED)
     except BlockingIOError:
         return True
     except OSError:

@@ -19,6 +19,7 @@ from qsh.auth.signing import EXPORTER_LENGTH, attestation_data, session_identifi
 from qsh.errors import ConfigError, DecodeError, IdentityError, QshError
 from qsh.quic.identity import encode_attestation
 from qsh.server import sandbox
+from qsh.server.descriptors import receive_with
 from qsh.server.launch.host_key_files import HostKeyPlan, UsableKey, load_keys
 from qsh.wire.codec import Reader, Registry, Rest, Writer, encode, message
 
@@ -200,7 +201,7 @@ def _serve(control: socket.socket, keys: list[UsableKey]) -> None:
             assert isinstance(sock, socket.socket)
             try:
                 if sock is control:
-                    data, descriptors, _, _ = socket.recv_fds(control, 16, 1)
+                    data, descriptors = receive_with(control, 16, 1)
                     for descriptor in descriptors:
                         selector.register(socket.socket(fileno=descriptor), selectors.EVENT_READ)
                 else:

@@ -15,6 +15,7 @@ from qsh.errors import DecodeError
 from qsh.log import logger
 from qsh.quic.events import Address
 from qsh.server import run_directory
+from qsh.server.descriptors import receive_with
 from qsh.server.listener.link import ADOPT, HELLO, MAX_HELLO, Hello, own_network
 
 _log = logger("listener")
@@ -84,7 +85,7 @@ class Adoption:
         self._selector.unregister(sock)
         self.waiting -= 1
         try:
-            _, descriptors, _, _ = socket.recv_fds(sock, 16, 1)
+            _, descriptors = receive_with(sock, 16, 1)
         except OSError:
             descriptors = []
         if not descriptors:

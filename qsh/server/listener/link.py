@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from qsh.log import logger
 from qsh.server import run_directory
 from qsh.server.accounts.environment import Peers
+from qsh.server.descriptors import receive_with
 from qsh.server.listener.relay import encode_relayed
 from qsh.wire.codec import Registry, UInt32, UInt64, encode, message
 
@@ -137,7 +138,7 @@ class ListenerLink:
         that was given up: it is connected to another address. Raises OSError."""
         end = time.monotonic() + PATIENCE
         while select.select([self._report], [], [], max(0.0, end - time.monotonic()))[0]:
-            told, descriptors, _, _ = socket.recv_fds(self._report, 16, 1)
+            told, descriptors = receive_with(self._report, 16, 1)
             sock = socket.socket(fileno=descriptors[0]) if descriptors else None
             if told in (wanted, b""):
                 return sock

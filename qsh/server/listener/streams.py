@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from qsh.errors import DecodeError
 from qsh.log import logger
 from qsh.quic.events import Address
+from qsh.server.descriptors import receive_with
 from qsh.server.listener.udp_sockets import Received
 
 _log = logger("listener")
@@ -54,7 +55,7 @@ def take_streams(control: socket.socket) -> Iterator[tuple[socket.socket, Receiv
     """The streams that are there. Raises EOFError when the relay has ended."""
     for _ in range(STREAMS_PER_TURN):
         try:
-            message, descriptors, _, _ = socket.recv_fds(control, MAX_MESSAGE, 1)
+            message, descriptors = receive_with(control, MAX_MESSAGE, 1)
         except BlockingIOError:
             return
         except OSError:

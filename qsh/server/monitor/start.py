@@ -8,6 +8,7 @@ from typing import NoReturn
 from qsh.errors import QshError
 from qsh.log import logger
 from qsh.server import sandbox
+from qsh.server.descriptors import receive_with
 from qsh.server.launch.connection_start import ConnectionStart
 from qsh.server.launch.messages import BIRTH
 from qsh.server.monitor.messages import MAX_MESSAGE
@@ -43,7 +44,7 @@ def _meet_worker(requests: socket.socket) -> int | None:
     """A descriptor of the worker's process, its first message; None if it died before that."""
     requests.settimeout(BIRTH_PATIENCE)
     try:
-        data, descriptors, _, _ = socket.recv_fds(requests, MAX_MESSAGE, 1)
+        data, descriptors = receive_with(requests, MAX_MESSAGE, 1)
         if descriptors and BIRTH.decode(data):
             return descriptors[0]
     except (OSError, QshError):

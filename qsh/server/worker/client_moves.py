@@ -16,6 +16,7 @@ from qsh.net.stream_link import link_on
 from qsh.net.tasks import spawn
 from qsh.quic.engine import Transmit
 from qsh.quic.events import Address
+from qsh.server.descriptors import receive_with
 from qsh.server.listener.relay import MAX_RELAYED, decode_relayed, encode_relayed
 from qsh.server.worker.monitor_client import MonitorClient, MonitorGoneError
 from qsh.server.worker.move_verdicts import MoveVerdicts
@@ -64,7 +65,7 @@ class ClientMoves:
     def _receive(self) -> None:
         for _ in range(RELAYED_PER_TURN):
             try:
-                message, descriptors, _, _ = socket.recv_fds(self._relay, MAX_RELAYED, 1)
+                message, descriptors = receive_with(self._relay, MAX_RELAYED, 1)
             except OSError:
                 return
             if not message:  # the listener has gone; the connection goes on

@@ -14,6 +14,7 @@ from typing import Any
 from qsh.errors import DecodeError, NetworkError, QshError
 from qsh.quic.engine import CONNECTION_ID_LENGTH, IssuedId
 from qsh.quic.events import Address
+from qsh.server.descriptors import receive_with
 from qsh.server.launch.messages import Born
 from qsh.server.listener.connection_ids import RESET_TOKEN_LENGTH
 from qsh.server.monitor.keeping_messages import AttachSession, EndSession, ListSessions
@@ -220,7 +221,7 @@ class MonitorClient:
 
     def _receive(self) -> None:
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._socket, MAX_MESSAGE, 1)
+            data, descriptors = receive_with(self._socket, MAX_MESSAGE, 1)
             reply = REPLIES.decode(data) if data else None
         except BlockingIOError:
             return

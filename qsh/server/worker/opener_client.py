@@ -10,6 +10,7 @@ from qsh.errors import DecodeError
 from qsh.forward.sockets import NotPermittedError
 from qsh.forward.tunnel import Device
 from qsh.log import logger
+from qsh.server.descriptors import receive_with
 from qsh.server.holder.opener_messages import (
     MAX_MESSAGE,
     MAX_PASSED,
@@ -132,7 +133,7 @@ class OpenerSockets:
 
     def _receive(self, opener: socket.socket) -> None:
         try:
-            data, descriptors, _, _ = socket.recv_fds(opener, MAX_MESSAGE, MAX_PASSED)
+            data, descriptors = receive_with(opener, MAX_MESSAGE, MAX_PASSED)
         except BlockingIOError:
             return
         except OSError:
