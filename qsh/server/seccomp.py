@@ -25,6 +25,17 @@ AT_EMPTY_PATH = 0x1000
 """How the C library asks for a descriptor's own state. With a path this would show a file's
 metadata, where there are files to see; never its content."""
 
+FILE_COMMANDS = (0, 1, 2, 3, 4, 1030)
+"""Of fcntl(2): F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC. With F_SETOWN and
+F_SETSIG it sends other workers, whose user is the same, any signal."""
+SOCKET_OPTIONS = (
+    (1, 7), (1, 8), (1, 13),  # SOL_SOCKET: SO_SNDBUF, SO_RCVBUF, SO_LINGER
+    (0, 10), (41, 23),  # IP_MTU_DISCOVER, IPV6_MTU_DISCOVER
+    (17, 104), (6, 1),  # UDP_GRO, TCP_NODELAY
+)  # fmt: skip
+"""Of setsockopt(2), level and option. Programs for the kernel are not among them: one for a group
+of SO_REUSEPORT would say who of all on the port gets which packet."""
+
 ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 """uname(2)'s machine to AUDIT_ARCH_*."""
 
@@ -32,7 +43,7 @@ _SYSTEM_CALLS: dict[str, tuple[int | None, int | None]] = {
     # name: (x86_64, aarch64); None where it does not exist
     "read": (0, 63), "write": (1, 64), "readv": (19, 65), "writev": (20, 66),
     "close": (3, 57), "close_range": (436, 436), "fstat": (5, 80), "lseek": (8, 62),
-    "fcntl": (72, 25), "dup": (32, 23), "dup2": (33, None), "dup3": (292, 24),
+    "dup": (32, 23), "dup2": (33, None), "dup3": (292, 24),
     "pipe2": (293, 59), "eventfd2": (290, 19),
     "mmap": (9, 222), "mprotect": (10, 226), "munmap": (11, 215), "brk": (12, 214),
     "mremap": (25, 216), "madvise": (28, 233), "membarrier": (324, 283),
@@ -47,7 +58,7 @@ _SYSTEM_CALLS: dict[str, tuple[int | None, int | None]] = {
     "recvfrom": (45, 207), "sendto": (44, 206), "recvmsg": (47, 212), "sendmsg": (46, 211),
     "recvmmsg": (299, 243), "sendmmsg": (307, 269), "shutdown": (48, 210),
     "getsockname": (51, 204), "getpeername": (52, 205),
-    "getsockopt": (55, 209), "setsockopt": (54, 208),
+    "getsockopt": (55, 209),
     "clock_gettime": (228, 113), "clock_nanosleep": (230, 115), "nanosleep": (35, 101),
     "gettimeofday": (96, 169), "time": (201, None), "getrusage": (98, 165),
     "getpid": (39, 172), "gettid": (186, 178), "getuid": (102, 174), "geteuid": (107, 175),
@@ -58,7 +69,9 @@ _CONDITIONAL: dict[str, tuple[tuple[int, int], int, tuple[int, ...]]] = {
     # name: numbers as above, which argument counts (from 0), and what it may be
     "ioctl": ((16, 29), 1, (FIONBIO, FIOCLEX)),
     "newfstatat": ((262, 79), 3, (AT_EMPTY_PATH,)),
+    "fcntl": ((72, 25), 1, FILE_COMMANDS),
 }
+_SETSOCKOPT = (54, 208)
 
 
 def worker_filter(machine: str | None = None) -> bytes | None:
@@ -83,7 +96,20 @@ def worker_filter(machine: str | None = None) -> bytes | None:
             program += [jump(JUMP_EQUAL, number, 0, 1), _ALLOW]
     for places, argument, values in _CONDITIONAL.values():
         program += _only_with(places[column], argument, values)
+    program += _only_options(_SETSOCKOPT[column])
     return b"".join([*program, _DENY])
+
+
+def _only_options(number: int) -> list[bytes]:
+    """Allow setsockopt(2) for what SOCKET_OPTIONS lists."""
+    checks = []
+    for level, option in SOCKET_OPTIONS:
+        checks += [
+            statement(LOAD_WORD, OFFSET_ARGUMENTS + 8), jump(JUMP_EQUAL, level, 0, 3),
+            statement(LOAD_WORD, OFFSET_ARGUMENTS + 16), jump(JUMP_EQUAL, option, 0, 1), _ALLOW,
+        ]  # fmt: skip
+    checks.append(_DENY)
+    return [jump(JUMP_EQUAL, number, 0, len(checks)), *checks]
 
 
 def _only_with(number: int, argument: int, values: tuple[int, ...]) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import fcntl
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from qsh.net import offload
 from qsh.server import sandbox
 from qsh.server.bpf import INSTRUCTION_SIZE
 from qsh.server.seccomp import ARCHITECTURES, worker_filter
@@ -93,8 +95,32 @@ def test_a_passed_socket_cannot_be_unconnected_bound_or_made_to_listen(udp) -> N
         assert confined(tcp.listen) == errno.EPERM
 
 
+def test_a_passed_socket_takes_no_program_and_no_other_options(udp) -> None:
+    """SO_ATTACH_REUSEPORT_CBPF would choose who on the port gets which packet."""
+    program = ctypes.create_string_buffer(struct.pack("=HBBI", 6, 0, 0, 0))
+    described = struct.pack("@HP", 1, ctypes.addressof(program))
+    for option in (26, 50, 51, 52):  # SO_ATTACH_FILTER, _BPF, _REUSEPORT_CBPF and _EBPF
+        assert confined(lambda option=option: udp.setsockopt(1, option, described)) == errno.EPERM
+    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT, socket.SO_BINDTODEVICE):
+        assert confined(lambda option=option: udp.setsockopt(1, option, 1)) == errno.EPERM
+    udp.setsockopt(1, 26, described)  # what the filter forbids would else have been done
+
+
+def test_nobody_is_signalled_by_way_of_a_socket() -> None:
+    """F_SETOWN, F_SETSIG, and then a byte: a SIGKILL for another worker."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        for command in (fcntl.F_SETOWN, 10, 15):  # F_SETSIG, F_SETOWN_EX
+            assert confined(
+                lambda command=command: fcntl.fcntl(ours, command, os.getppid())
+            ) == errno.EPERM  # fmt: skip
+        fcntl.fcntl(ours, fcntl.F_SETOWN, os.getpid())
+
+
 def test_what_a_worker_needs(udp) -> None:
     def work() -> None:
+        assert offload.prepare(udp).gro
+        fcntl.fcntl(udp, fcntl.F_SETFL, fcntl.fcntl(udp, fcntl.F_GETFL) | os.O_NONBLOCK)
         udp.send(b"x")
         udp.setblocking(False)
         os.fstat(udp.fileno())
