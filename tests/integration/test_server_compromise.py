@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.integration.forward_peers import free_port, wait_for_port
-from tests.integration.injection import IS_POSSIBLE, run_inside
+from tests.integration.injection import is_possible, run_inside
 from tests.integration.raw_client import connected, named, wait_until
 
 pytestmark = [
     pytest.mark.root,
-    pytest.mark.skipif(not IS_POSSIBLE, reason="needs an x86-64"),
+    pytest.mark.skipif(not is_possible, reason="registers of another processor"),
 ]
 
 READING = """
