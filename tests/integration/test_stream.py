@@ -68,6 +68,7 @@ class TestStream:
         daemon = own_daemon(f"TcpPort {tcp}", "MaxStartups 3:100:3", "PerSourceMaxStartups 2",
                             "PerSourceNetBlockSize 32:128")  # fmt: skip
         wait_for_port(tcp)
+        assert daemon.wait_for_log("a stream ends")  # that look counts no more
         knocking = [socket.create_connection(("127.0.0.1", tcp)) for _ in range(2)]
         with socket.create_connection(("127.0.0.1", tcp), timeout=20) as third:
             assert _is_cut(third)
