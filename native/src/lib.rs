@@ -7,9 +7,9 @@
 mod amplification;
 pub mod clock;
 pub mod congestion;
-mod doorstep;
 mod courtesy;
 mod cubic;
+mod doorstep;
 pub mod engine;
 pub mod events;
 pub mod facts;

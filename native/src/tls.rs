@@ -50,7 +50,10 @@ fn groups(names: &[String]) -> Result<Vec<&'static dyn SupportedKxGroup>, Error>
     };
     let found: Vec<_> = names.iter().filter_map(named).collect();
     if found.is_empty() {
-        return Err(Error::General(format!("no key exchange by {}", names.join(", "))));
+        return Err(Error::General(format!(
+            "no key exchange by {}",
+            names.join(", ")
+        )));
     }
     Ok(found)
 }
