@@ -10,10 +10,12 @@ from collections.abc import Callable
 from qsh.errors import DecodeError
 from qsh.net.repeats import Repeats, pause_of
 from qsh.quic.engine import Engine
-from qsh.wire.aside import LARGE_WANTED, divide, filling
+from qsh.wire.aside import FRAMES_BESIDE, LARGE_WANTED, divide, filling
 
 LOOK = 0.2
 """Seconds between looks at how many packets were lost."""
+FRAME_HEAD = 3
+"""Bytes of a DATAGRAM frame beside its data (RFC 9221 section 4)."""
 FILL_AGAIN = 0.5
 """Seconds between two large packets."""
 
@@ -29,6 +31,7 @@ class Aside:
         self._loop = asyncio.get_running_loop()
         self._looked_at = self._filled_at = 0.0
         self._pause = 0.0
+        self._is_to_fill = False
         self._timer: asyncio.TimerHandle | None = None
 
     def moved(self, heard_at: float) -> None:
@@ -39,10 +42,10 @@ class Aside:
     def _fill(self) -> None:
         """Have the next packet be a large one: a server may send to an address that nobody has
         proved to be at only three times what comes from there (RFC 9000 section 8.1)."""
-        largest, now = self._engine.max_datagram_payload, self._loop.time()
-        if largest and self._is_client and now - self._filled_at >= FILL_AGAIN:
+        now = self._loop.time()
+        if self._is_client and now - self._filled_at >= FILL_AGAIN:
             self._filled_at = now
-            self._engine.send_datagrams([filling(largest)])
+            self._is_to_fill = True
             self._wake()
 
     def heard_elsewhere(self, heard_before: float) -> None:
@@ -67,6 +70,12 @@ class Aside:
             repeats.all_arrived()
         largest = self._engine.max_datagram_payload or 0
         copies = [copy for copy in repeats.flushing(now, self._pause) if len(copy) <= largest]
+        if self._is_to_fill:
+            # With the copies in one packet: it may be all that congestion control lets pass.
+            self._is_to_fill = False
+            room = largest - sum(len(copy) + FRAME_HEAD for copy in copies)
+            if room > FRAMES_BESIDE:
+                copies.append(filling(room))
         if copies:
             self._engine.send_datagrams(copies)
         self._arm(now)
