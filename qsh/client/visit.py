@@ -282,6 +282,9 @@ class Visit:
         x11 = self._forwards.x11_request if self._forwards is not None else None
         session = Session(connection, self._plan, self._console, self._settings.original_host,
                           x11=x11, lasting=lasting)  # fmt: skip
+        return self._open(session)
+
+    def _open(self, session: "Session") -> Callable[[], Awaitable[int]]:
         if self._settings.enable_escape_commandline:
             session.command = self._run_command
         session.open()

@@ -118,6 +118,7 @@ class AioquicEngine:
         self._config = config
         self._events: deque[Event] = deque()
         self._closed = False
+        self.raise_credit = connection.credit.raise_all
         self._remote: Address | None = None  # where the peer was last known to be, and heard
         self._tried: Address | None = None
         self._last_heard = now
@@ -325,9 +326,6 @@ class AioquicEngine:
 
     def consume(self, stream_id: int, count: int) -> None:
         self._connection.consume(stream_id, count)
-
-    def raise_credit(self) -> None:
-        self._connection.credit.raise_all()
 
     def reset_stream(self, stream_id: int, code: int) -> None:
         if not self._closed:
