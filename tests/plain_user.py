@@ -81,6 +81,15 @@ class PlainUser:
         return self.run(python, "-m", "pytest", "-p", "no:cacheprovider", *arguments) == 0
 
 
+def _has_modules(python: Path) -> bool:
+    """Whether what was made once is still whole."""
+    checks: list[list[str | Path]] = [[python, "-m", "pip", "-V"], [python, "-c", MODULES]]
+    try:
+        return all(subprocess.run(c, capture_output=True).returncode == 0 for c in checks)
+    except OSError:
+        return False
+
+
 def environment_of(base: str) -> Path | None:
     """A virtual environment with the project's and its tests' dependencies, kept between runs."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -89,8 +98,9 @@ def environment_of(base: str) -> Path | None:
     folder = cache_folder() / f"venv-{digest}"
     python = folder / "bin" / "python"
     complete = folder / "complete"
-    if not complete.exists():
-        make: list[str | Path] = [base, "-m", "venv", "--clear", folder]
+    if not (complete.exists() and _has_modules(python)):
+        shutil.rmtree(folder, ignore_errors=True)
+        make: list[str | Path] = [base, "-m", "venv", folder]
         fill: list[str | Path] = [python, "-m", "pip", "install", "-q", *needed]
         for command in (make, fill):
             if subprocess.run(command, stdin=subprocess.DEVNULL).returncode:
