@@ -30,7 +30,7 @@ SANS_IO = ["wire", "terminal", "quic", "auth", "config", "net", "forward",
            "test_shape.py", "test_layers.py", "test_compatibility.py"]  # fmt: skip
 """In tests/unit: the same for every user, and so run once."""
 
-BOUNDS = ["--maxfail=30", "--session-timeout=2000"]
+BOUNDS = ["--maxfail=30", "--session-timeout=2400"]
 """What is broken throughout is told soon (seconds)."""
 
 

@@ -8,7 +8,7 @@ import gc
 from importlib import import_module
 
 from qsh.quic import engine as engines
-from qsh.server.immortal import make_immortal
+from qsh.server.immortal import can_be_immortal, make_immortal
 from qsh.server.rehearsal import rehearse
 
 MODULES = (
@@ -38,7 +38,8 @@ def preload(engine_name: str | None) -> None:
     for name in MODULES:
         import_module(name)
     engines.load(engine_name)
-    rehearse(engine_name)
+    if can_be_immortal():  # else each process counts references in pages of its own anyway
+        rehearse(engine_name)
     gc.collect()
     make_immortal()
     gc.freeze()
