@@ -9,7 +9,7 @@ from importlib import import_module
 
 from qsh.quic import engine as engines
 from qsh.server.immortal import can_be_immortal, make_immortal
-from qsh.server.rehearsal import rehearse
+from qsh.server.rehearsal import rehearse, use_libraries
 
 MODULES = (
     # Imported late by Python itself or by libraries.
@@ -38,6 +38,7 @@ def preload(engine_name: str | None) -> None:
     for name in MODULES:
         import_module(name)
     engines.load(engine_name)
+    use_libraries()
     if can_be_immortal():  # else each process counts references in pages of its own anyway
         rehearse(engine_name)
     gc.collect()

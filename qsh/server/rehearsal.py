@@ -1,7 +1,8 @@
-"""A connection of the server's with itself, before the first fork, to be thrown away.
+"""What connections will do, done once before the first fork, and thrown away.
 
-Libraries load more when first used, and Python rewrites code as it runs: what has run once is
-shared by all processes, where else each of them would have a copy of its own.
+Libraries load more when first used, which a worker without files could not. And Python rewrites
+code as it runs: what has run a few times is shared by all processes, where else each of them would
+have a copy of its own.
 """
 
 import asyncio
@@ -29,10 +30,18 @@ PATIENCE = 5.0
 _ADDRESSES = ("127.0.0.1", 1), ("127.0.0.1", 2)
 
 
-def rehearse(engine_name: str | None) -> None:
-    """Do once what connections will do. Nothing of it is kept: keys, random numbers and
-    engines are made anew after each fork."""
+def use_libraries() -> None:
+    """Have keys and certificates, a signature, a line of authorized_keys, and an event loop."""
+    load_identity(make_certificate(new_identity_key(), b""))
     _use_keys()
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+
+
+def rehearse(engine_name: str | None) -> None:
+    """A connection of the server's with itself. Nothing of it is kept: keys, random numbers and
+    engines are made anew after each fork."""
     loop = asyncio.new_event_loop()
     try:
         loop.run_until_complete(asyncio.wait_for(_connect(engine_name), PATIENCE))

@@ -32,6 +32,7 @@ SOCKET_OPTIONS = (
     (1, 7), (1, 8), (1, 13),  # SOL_SOCKET: SO_SNDBUF, SO_RCVBUF, SO_LINGER
     (0, 10), (41, 23),  # IP_MTU_DISCOVER, IPV6_MTU_DISCOVER
     (17, 104), (6, 1),  # UDP_GRO, TCP_NODELAY
+    (0, 1), (41, 67),  # IP_TOS, IPV6_TCLASS
 )  # fmt: skip
 """Of setsockopt(2), level and option. Programs for the kernel are not among them: one for a group
 of SO_REUSEPORT would say who of all on the port gets which packet."""

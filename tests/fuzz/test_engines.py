@@ -9,6 +9,8 @@ from qsh.quic.engine import available
 from tests.fuzz.engines import fuzz
 from tests.fuzz.hostile import Hostile
 
+pytestmark = pytest.mark.no_cover  # it would take seven times as long
+
 RUNS = int(os.environ.get("QSH_FUZZ_RUNS", "50000"))
 SEED = int(os.environ.get("QSH_FUZZ_SEED", "1"))
 

@@ -115,6 +115,7 @@ def test_a_second_pass_for_match_final(tmp_path):
     assert settings.identity_files == ("/k",)
 
 
+@pytest.mark.no_cover
 def test_ten_thousand_blocks_take_less_than_two_seconds(tmp_path):
     path = tmp_path / "config"
     path.write_text(

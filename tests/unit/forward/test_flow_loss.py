@@ -10,6 +10,8 @@ from qsh.quic import engine as engines
 from qsh.wire.forward_messages import DirectUdp
 from tests.pair import Conditions, Pair, run
 
+pytestmark = pytest.mark.no_cover  # it would take seven times as long
+
 COUNT = 6000
 
 

@@ -9,6 +9,8 @@ from qsh.quic import engine as engines
 from qsh.wire.forward_messages import DirectUdp
 from tests.pair import Conditions, Pair, run
 
+pytestmark = pytest.mark.no_cover  # it would take seven times as long
+
 EVERY = 0.02
 OUTAGE = 20.0
 

@@ -20,6 +20,8 @@ from qsh.wire.forward_messages import DirectStreamlocal, DirectTcpip, DirectUdp
 from qsh.wire.userauth_messages import NoneRequest
 from tests.pair import Conditions, Pair
 
+pytestmark = pytest.mark.no_cover  # it would take seven times as long
+
 LOCALHOST = "127.0.0.1"
 
 

@@ -9,6 +9,8 @@ from qsh.errors import NetworkError
 from qsh.wire.channel_messages import ExecRequest
 from tests.pair import Conditions, read_all, run, write_all
 
+pytestmark = pytest.mark.no_cover  # it would take seven times as long
+
 
 class Spy:
     """Another object but for some of its methods."""

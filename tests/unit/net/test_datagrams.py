@@ -10,6 +10,8 @@ from qsh.net.tasks import spawn
 from qsh.quic import engine as engines
 from tests.pair import Conditions, Pair, run
 
+pytestmark = pytest.mark.no_cover  # it would take seven times as long
+
 
 class Engine:
     """As much of an engine as the queue looks at; sends nothing on its own."""

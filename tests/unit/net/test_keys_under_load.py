@@ -18,7 +18,10 @@ WARM_UP = 1.5
 KEYS = 50
 PAUSE = 0.03
 
-pytestmark = pytest.mark.skipif("quinn" not in available(), reason="the native engine's promise")
+pytestmark = [
+    pytest.mark.no_cover,  # it would take seven times as long
+    pytest.mark.skipif("quinn" not in available(), reason="the native engine's promise"),
+]
 
 
 async def type_beside(bulk, keyboard, shell):

@@ -12,6 +12,8 @@ from qsh.net.migration import Migrator
 from qsh.quic.engine import EngineConfig
 from tests.pair import CLIENT_ADDRESS, SERVER_ADDRESS, Conditions, read_all, run, write_all
 
+pytestmark = pytest.mark.no_cover  # it would take seven times as long
+
 DAY = EngineConfig(idle_timeout=86400.0)
 ROUND_TRIP = 0.1
 WIFI, LTE = CLIENT_ADDRESS[0], "198.51.100.7"
@@ -241,7 +243,7 @@ def test_the_first_packet_leaves_within_a_tenth_of_a_second_of_the_networks_retu
         world.network.cut()
         await ours.write(b"k")
         world.migrator.network_changed()
-        await asyncio.sleep(7200)
+        await asyncio.sleep(1800)
         begin = now()
         world.network.mend()
         world.move_to(WIFI)
@@ -367,11 +369,12 @@ def test_pauses_grow_no_longer_than_the_nat_remembers(pair):
     world(pair, test)
 
 
-def test_a_dead_network_does_not_end_the_session(pair):
+@pytest.mark.parametrize("hours", [2, pytest.param(8, marks=pytest.mark.slow)])
+def test_a_dead_network_does_not_end_the_session(pair, hours):
     async def test(world, ours, theirs):
         world.network.cut()
         await ours.write(b"k")
-        await asyncio.sleep(8 * 3600)
+        await asyncio.sleep(hours * 3600)
         assert not world.pair.client.is_over
         assert not world.pair.server.is_over
 

@@ -12,6 +12,8 @@ import pytest
 from tests.pair import Conditions, Pair, run
 from tests.unit.quic.simulation import ENGINE_PAIRS
 
+pytestmark = pytest.mark.no_cover  # it would take seven times as long
+
 SEEDS = int(os.environ.get("QSH_SOAK_SEEDS", "2"))
 SECONDS = 6.0
 """Of virtual time, after the first second: slow start has to find the path first."""

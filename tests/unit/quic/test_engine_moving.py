@@ -1,8 +1,12 @@
 """What every engine must do when its side moves, and when silence is to be broken."""
 
+import pytest
+
 from qsh.quic.events import PathChanged, PathTried
 from tests.unit.quic.packets import destination_id, is_long
 from tests.unit.quic.simulation import Link, Pair, config
+
+pytestmark = pytest.mark.no_cover  # it would take seven times as long
 
 ELSEWHERE = ("198.51.100.7", 50000)
 

@@ -36,6 +36,8 @@ from qsh.server.holder.start import Keeping
 from qsh.server.run_directory import bind_socket
 from tests.unit.server.holder.test_holder import ACCOUNT, PLAN
 
+pytestmark = pytest.mark.no_cover  # it would take seven times as long
+
 NAME = "0-door"
 ECHO = b"stty -echo; echo ready; while read x; do echo got $x; done"
 ORIGIN = "192.0.2.1 port 1"
