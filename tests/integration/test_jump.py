@@ -105,8 +105,9 @@ class TestJump:
     def test_through_many_hosts(self, way, hops):
         client, daemons = way(hops)
         names = ",".join(f"hop{number}" for number in range(hops))
-        done = client("-J", names, "host", "cat", stdin=PAYLOAD)
-        assert (done.status, done.stdout) == (0, PAYLOAD), done.stderr
+        payload = PAYLOAD[: 600_000 // hops]  # aioquic does each hop's work in Python
+        done = client("-J", names, "host", "cat", stdin=payload, timeout=90)
+        assert (done.status, done.stdout) == (0, payload), done.stderr
         assert all("Accepted publickey" in daemon.log for daemon in daemons)
 
     @pytest.mark.root

@@ -109,6 +109,7 @@ def test_stopped_holders_stall_nobody(begin, control, daemon, qsh):
                 os.kill(pid, signal.SIGCONT)
 
 
+@pytest.mark.root  # who else may see whose a socket is, and only the administrator has such a need
 def test_a_stopped_holder_whose_backlog_is_full_is_killed(begin, control, daemon):
     begin("work")
     (one,) = shown(control)
