@@ -324,6 +324,7 @@ def test_only_the_screen_is_kept(keep, tmp_path):
     second.read(b"got fine")
 
 
+@pytest.mark.slow  # in a process of pytest's with thousands of tests behind it
 def test_who_missed_what_switched_the_terminal_is_told(keep, tmp_path):
     """Of five megabytes the first is dropped, with what editors say at their start."""
     done = tmp_path / "done"
