@@ -85,8 +85,9 @@ class Holder:
         """Until the program has ended and a client has heard it, or the session is given up."""
         try:
             while not self._is_over:
-                self._watch()
-                for key, mask in self._selector.select(self._patience()):
+                now = time.monotonic()  # one for both: what rests is not watched, but waited for
+                self._watch(now)
+                for key, mask in self._selector.select(self._patience(now)):
                     key.data(mask)
                 self._tell_all()
                 self._trim()
@@ -108,7 +109,7 @@ class Holder:
 
     # ------------------------------------------------------------ what to wait for
 
-    def _watch(self) -> None:
+    def _watch(self, now: float) -> None:
         """Wait for exactly what can be dealt with: this is the back-pressure."""
         program = self._program
         wanted: dict[int, tuple[int, Callable[[int], None]]] = {}
@@ -120,7 +121,7 @@ class Holder:
         if program.exit is None:
             wanted[program.ended] = (selectors.EVENT_READ, lambda _mask: program.take_exit())
         for stream in program.open_outputs:
-            if self._room(stream) > 0:
+            if self._room(stream, now) > 0:
                 wanted[program.files[stream]] = (selectors.EVENT_READ, self._serve_program)
         if program.has_input and INPUT in program.files:
             mask, _ = wanted.get(program.files[INPUT], (0, None))
@@ -143,13 +144,12 @@ class Holder:
             self._forget(descriptor)
             os.close(descriptor)
 
-    def _room(self, stream: int) -> int:
-        """Bytes that may be read from the program now."""
-        return self._outputs.room(stream, self._holding, time.monotonic())
+    def _room(self, stream: int, now: float) -> int:
+        """Bytes that may be read from the program."""
+        return self._outputs.room(stream, self._holding, now)
 
-    def _patience(self) -> float | None:
+    def _patience(self, now: float) -> float | None:
         """Seconds until something is due by the clock."""
-        now = time.monotonic()
         rests_until = self._outputs.rests_until
         rest = rests_until if rests_until > now else None
         due = [at - now for at in (rest, self._deadline) if at is not None]
@@ -163,11 +163,12 @@ class Holder:
         return self._alone_since + self._keeping.timeout
 
     def _check_time(self) -> None:
-        if (deadline := self._deadline) is not None and time.monotonic() >= deadline:
+        now = time.monotonic()
+        if (deadline := self._deadline) is not None and now >= deadline:
             raise HangUp
         silent = [one for one in self._holding if one.is_silent]
         if silent and self._outputs.drops and any(
-            self._room(stream) <= 0 for stream in self._program.open_outputs
+            self._room(stream, now) <= 0 for stream in self._program.open_outputs
         ):  # fmt: skip
             for one in silent:
                 self._send_away(one, Reason.LAGGING)
@@ -179,7 +180,7 @@ class Holder:
         # trying the others costs one call that would block.
         if mask & selectors.EVENT_READ:
             for stream in tuple(self._program.open_outputs):
-                room = self._room(stream)
+                room = self._room(stream, time.monotonic())
                 if room > 0:
                     self._read(stream, room)
         if mask & selectors.EVENT_WRITE:

@@ -5,6 +5,8 @@ import signal
 import socket
 import time
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -132,6 +134,22 @@ class Kept:
         """Resident, in KiB."""
         with open(f"/proc/{self.pid}/status") as file:
             return int(file.read().partition("VmRSS:")[2].split()[0])
+
+    def processor_time(self):
+        """In ticks of the kernel's clock."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    def rests(self, done, seconds=90.0):
+        """Until the command has made that file, and the holder has read all that was printed."""
+        end = time.monotonic() + seconds
+        while not done.exists():
+            assert time.monotonic() < end, Path(f"/proc/{self.pid}/status").read_text()
+            time.sleep(0.05)
+        before = None
+        while before != (now := self.processor_time()):
+            before = now
+            time.sleep(0.5)
 
     def is_gone(self, seconds=20.0):
         end = time.monotonic() + seconds
@@ -303,30 +321,33 @@ def test_nonsense_at_the_door_is_shown_out(keep, packet):
 def test_only_the_screen_is_kept(keep, tmp_path):
     """What ran through while nobody was there is gone; what stands there is drawn."""
     done = tmp_path / "done"
-    kept = keep(b"stty -echo; echo ready; read x; seq 300000; printf end; touch %s; read x; "
+    kept = keep(b"stty -echo; echo ready; read x; seq 100000; printf end; touch %s; read x; "
                 b"echo got $x" % bytes(done), keeps_screen=True)  # fmt: skip
     kept.first.read(b"ready")
     kept.first.types(b"\n")
     kept.first.read(b"9999\r\n")
     kept.first.socket.close()
-    end = time.monotonic() + 60
-    while not done.exists() and time.monotonic() < end:
-        time.sleep(0.05)
-    time.sleep(0.2)  # for what the terminal still has
+    kept.rests(done)
     second = kept.visit(client=b"two")
     second.attached()
     seen = second.read(b"end").seen
     assert len(seen) < 65536
     assert seen.count(b"\n") <= 24  # to push up what the terminal showed
-    for number in range(299978, 300001):
+    for number in range(99978, 100001):
         assert b"%d" % number in seen
     second.types(b"fine\n")
     second.read(b"got fine")
 
 
-@pytest.mark.slow  # in a process of pytest's with thousands of tests behind it
-def test_who_missed_what_switched_the_terminal_is_told(keep, tmp_path):
-    """Of five megabytes the first is dropped, with what editors say at their start."""
+def slow_clock():
+    time.sleep(0.0003)
+    return time.monotonic()
+
+
+def test_who_missed_what_switched_the_terminal_is_told(keep, tmp_path, monkeypatch):
+    """Of five megabytes the first is dropped, with what editors say at their start; also where
+    each look at the clock takes as long as the holder rests between two reads."""
+    monkeypatch.setattr("qsh.server.holder.holder.time", SimpleNamespace(monotonic=slow_clock))
     done = tmp_path / "done"
     kept = keep(b"stty -echo; echo ready; read x; "
                 b"printf '\\033[?1049h\\033[?2004h\\033[?25lbegun'; "
@@ -336,10 +357,7 @@ def test_who_missed_what_switched_the_terminal_is_told(keep, tmp_path):
     kept.first.types(b"\n")
     kept.first.read(b"begun")
     kept.first.socket.close()
-    end = time.monotonic() + 60
-    while not done.exists() and time.monotonic() < end:
-        time.sleep(0.05)
-    assert done.exists()
+    kept.rests(done)
     second = kept.visit(client=b"two")
     second.attached()
     seen = second.read(b"?25l").seen
