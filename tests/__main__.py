@@ -8,16 +8,19 @@ Where cargo is installed the native engine is checked (clippy, cargo test) and b
 is done once for each state of its sources; tests that concern the engines then run on both and on
 mixed pairs. As root the tests run twice: as a throw-away user without rights, and as root with all
 that needs it. Unless --full is given they share the work then: the user has the mixed pairs of
-engines, and no tests of what rights and a machine cannot change. The exit status is 0 only if
+engines, and no tests of what rights and a machine cannot change. A few that fail beside the others
+are run once more, alone, and named where they pass then. The exit status is 0 only if
 everything passed; pytest's closing line comes last.
 """
 
+import math
 import os
 import subprocess
 import sys
 
 from tests.native_engine import build_wheel, check, has_cargo, install_wheel
 from tests.plain_user import PlainUser
+from tests.second_try import run_twice
 from tests.sources import ROOT
 
 COVERAGE = ["--cov=qsh", "--cov-report=term:skip-covered"]
@@ -30,8 +33,9 @@ SANS_IO = ["wire", "terminal", "quic", "auth", "config", "net", "forward",
            "test_shape.py", "test_layers.py", "test_compatibility.py"]  # fmt: skip
 """In tests/unit: the same for every user, and so run once."""
 
-BOUNDS = ["--maxfail=30", "--session-timeout=2400"]
-"""What is broken throughout is told soon (seconds)."""
+SESSION_SECONDS = 2400
+BOUNDS = ["--maxfail=30", f"--session-timeout={SESSION_SECONDS}"]
+"""What is broken throughout is told soon."""
 
 
 def announce(title: str) -> None:
@@ -58,6 +62,17 @@ def native_engine() -> bool:
     return wheel is not None and check() and install_wheel(wheel, sys.executable)
 
 
+def pytest(arguments: list[str]) -> int:
+    announce(f"pytest {' '.join(arguments)}")
+    command = [sys.executable, "-m", "pytest", *arguments]
+    return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL).returncode
+
+
+def longest(arguments: list[str]) -> float:
+    """Of one run, in seconds."""
+    return math.inf if "--full" in arguments else SESSION_SECONDS
+
+
 def bounds(arguments: list[str]) -> list[str]:
     return [] if "--full" in arguments else BOUNDS
 
@@ -76,8 +91,8 @@ def as_plain_user(arguments: list[str]) -> bool:
     """The tests once more, by a user without rights."""
     announce("pytest as a plain user")
     with PlainUser() as user:
-        options = [*PARALLEL, *bounds(arguments), *share(arguments, is_root=False)]
-        return user.pytest([*options, *arguments])
+        common = [*bounds(arguments), *share(arguments, is_root=False), *arguments]
+        return run_twice(user.pytest, user.project, PARALLEL, common, longest(arguments))
 
 
 def main(arguments: list[str]) -> int:
@@ -89,11 +104,11 @@ def main(arguments: list[str]) -> int:
         "ruff": run_module("ruff", "check", "."),
         "mypy": run_module("mypy", "--strict"),
     }
-    options = [*COVERAGE, *PARALLEL, *bounds(arguments)]
+    common = [*bounds(arguments), *arguments]
     if os.geteuid() == 0:
         passed["pytest as a plain user"] = as_plain_user(arguments)
-        options += share(arguments, is_root=True)
-    passed["pytest"] = run_module("pytest", *options, *arguments)
+        common += share(arguments, is_root=True)
+    passed["pytest"] = run_twice(pytest, ROOT, [*COVERAGE, *PARALLEL], common, longest(arguments))
     if failed := [name for name, good in passed.items() if not good]:
         print(f"\nfailed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

@@ -73,12 +73,10 @@ class PlainUser:
             return None
         return environment_of(base)
 
-    def pytest(self, arguments: list[str]) -> bool:
-        """Run the tests as the user; whether they passed."""
+    def pytest(self, arguments: list[str]) -> int:
+        """Run the tests as the user; pytest's exit status, -1 without a Python to run it."""
         python = self.python()
-        if python is None:
-            return False
-        return self.run(python, "-m", "pytest", "-p", "no:cacheprovider", *arguments) == 0
+        return -1 if python is None else self.run(python, "-m", "pytest", *arguments)
 
 
 def _has_modules(python: Path) -> bool:
