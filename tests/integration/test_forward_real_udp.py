@@ -116,8 +116,8 @@ def test_a_call_loses_what_the_path_loses(engines, tmp_path):
         spec = f"udp/7301:{LOCALHOST}:7302"
         with program(wan.server, "echo", "udp", LOCALHOST, 7302), forwarding(qsh, "-L", spec):
             before = wan.stats()
-            with program(wan.client, "datagrams", 7301, 8, 0.003) as flow:
-                words = flow.communicate(timeout=30)[0].split()
+            with program(wan.client, "datagrams", 7301, 20, 0.005) as flow:
+                words = flow.communicate(timeout=60)[0].split()
             after = wan.stats()
         daemon.stop()
     sent, seen, late = map(int, words[:3])

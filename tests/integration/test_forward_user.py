@@ -44,11 +44,7 @@ def test_the_opener_is_the_users(qsh, account):
         spec = f"{port}:{LOCALHOST}:{echo.port}"
         with running(qsh, "-N", "-L", spec, "host"):
             assert exchange(port, b"hello") == b"hello"
-            [opener] = [
-                entry for entry in Path("/proc").iterdir()
-                if entry.name.isdigit() and entry.stat().st_uid in (0, account.pw_uid)
-                and _name(entry) == "qsh-opener" and account.pw_uid in _uids(entry)
-            ]  # fmt: skip
+            [opener] = [entry for entry in Path("/proc").iterdir() if _is_opener(entry, account)]
             assert _uids(opener) == [account.pw_uid] * 4
 
 
@@ -72,11 +68,14 @@ def test_the_agents_folder_is_the_users(qsh, account, ssh_agent):
     ]  # fmt: skip
 
 
-def _name(process):
+def _is_opener(process, account):
+    if not process.name.isdigit():
+        return False
     try:
-        return (process / "comm").read_text().strip()
-    except OSError:
-        return ""
+        name = (process / "comm").read_text().strip()
+        return name == "qsh-opener" and account.pw_uid in _uids(process)
+    except OSError:  # it has ended
+        return False
 
 
 def _uids(process):
