@@ -34,6 +34,7 @@ from qsh.quic.engine import (
 from qsh.quic.engine_aioquic_congestion import registered_name
 from qsh.quic.engine_aioquic_connection import Connection
 from qsh.quic.engine_aioquic_credit import STREAM_WINDOW
+from qsh.quic.engine_aioquic_sending import send
 from qsh.quic.events import (
     Address,
     ConnectionClosed,
@@ -163,12 +164,7 @@ class AioquicEngine:
         if not connection.can_send(over=self._closed):
             return []
         try:
-            connection.drop_oversized()
-            connection.update_keys_in_time()
-            datagrams = connection.datagrams_to_send(now)
-            if probe := connection.path_size.probe(now):
-                datagrams.append(probe)
-            connection.forget_finished()
+            datagrams = send(connection, now)
         except Exception as error:
             self._fail(error)
             return []

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from qsh.errors import ConfigError
 from qsh.lazy import light_aioquic
+from qsh.quic.engine_aioquic_bbr import Bbr
 
 light_aioquic()
 
@@ -44,6 +45,9 @@ class CountingReno(RenoCongestionControl):
             super().on_packets_lost(now=now, packets=lost)
 
 
+Controller = CountingCubic | CountingReno | Bbr
+
+
 def _not_too_large(
     controller: CubicCongestionControl | RenoCongestionControl, packets: Iterable[QuicSentPacket]
 ) -> list[QuicSentPacket]:
@@ -63,10 +67,15 @@ class BurstPacer(QuicPacketPacer):
     aioquic asks to be called again for every single packet, which at speed is a timer every 50 µs
     and no batch for UDP GSO. Its bucket holds at most 16 packets (RFC 9002 section 7.7 would allow
     the initial window); half of that is a fair burst. What is sent in between, such as a keystroke,
-    does not wait: the bucket has filled a little by then.
+    does not wait: the bucket has filled a little by then. A controller that knows its rate is asked
+    for it; for the others it is a window in each round trip.
     """
 
+    controller: QuicCongestionControl | None = None
+
     def update_rate(self, congestion_window: int, smoothed_rtt: float) -> None:
+        if isinstance(self.controller, Bbr) and (rate := self.controller.pacing_rate):
+            congestion_window = int(rate * smoothed_rtt) or 1
         super().update_rate(congestion_window, smoothed_rtt)
         # A millisecond's worth is what a timer can time, and what TCP hands over at once.
         self.bucket_max = max(self.bucket_max, GRANULARITY)
@@ -78,25 +87,32 @@ class BurstPacer(QuicPacketPacer):
         return now + max(self.packet_time, self.bucket_max / 2)
 
 
-CONTROLLERS = ("cubic", "reno")
+CONTROLLERS = ("cubic", "reno", "bbr")
 
 
 def registered_name(name: str) -> str:
-    """aioquic's name for the controller `cubic` or `reno`. ConfigError for one it has not."""
+    """aioquic's name for one of CONTROLLERS. ConfigError for one it has not."""
     if name not in CONTROLLERS:
-        raise ConfigError(f"the engine aioquic has no congestion control {name!r} (cubic, reno)")
+        known = ", ".join(CONTROLLERS)
+        raise ConfigError(f"the engine aioquic has no congestion control {name!r} ({known})")
     return f"qsh-{name}"
 
 
 def packets_lost(controller: QuicCongestionControl) -> int:
     """Packets that were declared lost since the connection began."""
-    assert isinstance(controller, CountingCubic | CountingReno)
+    assert isinstance(controller, Controller)
     return controller.packets_lost
+
+
+def pace(loss: QuicPacketRecovery, datagram_size: int) -> None:
+    """Start pacing anew, by the controller in use."""
+    loss._pacer = BurstPacer(max_datagram_size=datagram_size)
+    loss._pacer.controller = loss._cc
 
 
 def set_datagram_size(loss: QuicPacketRecovery, size: int) -> None:
     """Let the controller and the pacer know how large datagrams are from now on."""
-    assert isinstance(loss._cc, CountingCubic | CountingReno)
+    assert isinstance(loss._cc, Controller)
     loss._cc._max_datagram_size = size
     loss._pacer._max_datagram_size = size
 
@@ -104,11 +120,12 @@ def set_datagram_size(loss: QuicPacketRecovery, size: int) -> None:
 def carry_over(old: QuicCongestionControl, new: QuicCongestionControl, now: float) -> None:
     """Let `new` take over what is in flight; the loss of what was sent until now is no sign of
     congestion to it."""
-    assert isinstance(old, CountingCubic | CountingReno)
-    assert isinstance(new, CountingCubic | CountingReno)
+    assert isinstance(old, Controller)
+    assert isinstance(new, Controller)
     new.packets_lost = old.packets_lost
     new.bytes_in_flight = old.bytes_in_flight
-    new._congestion_recovery_start_time = now
+    if not isinstance(new, Bbr):
+        new._congestion_recovery_start_time = now
 
 
 register_congestion_control("qsh-cubic", CountingCubic)

@@ -36,7 +36,7 @@ from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream
 
 from qsh.quic.engine import MIN_DATAGRAM_SIZE, EngineConfig, Stats
-from qsh.quic.engine_aioquic_congestion import BurstPacer, packets_lost
+from qsh.quic.engine_aioquic_congestion import pace, packets_lost
 from qsh.quic.engine_aioquic_credit import Credit
 from qsh.quic.engine_aioquic_keys import Exporter, choose_groups, group_name
 from qsh.quic.engine_aioquic_mtu import PathSize
@@ -90,7 +90,7 @@ class Connection(QuicConnection):
         )
         self._datagrams_pending = deque(maxlen=DATAGRAM_QUEUE)
         self._logger = self._loss._logger = Trace(self._original_destination_connection_id)
-        self._loss._pacer = BurstPacer(max_datagram_size=self._max_datagram_size)
+        pace(self._loss, self._max_datagram_size)
         self._host_cids.clear()
         self._host_cid_seq = 0
         first = self._issue_connection_id()

@@ -17,8 +17,8 @@ from aioquic.quic.recovery import QuicPacketRecovery
 
 from qsh.quic.engine_aioquic_congestion import (
     CONTROLLERS,
-    BurstPacer,
     carry_over,
+    pace,
     registered_name,
 )
 from qsh.quic.engine_aioquic_connection import Connection
@@ -46,7 +46,6 @@ def forget_path(connection: Connection, now: float) -> None:
     loss = connection._loss
     _renew_controller(connection, now)
     connection.path_size.forget(now)
-    loss._pacer = BurstPacer(max_datagram_size=connection._max_datagram_size)
     _forget_round_trips(loss)
 
 
@@ -67,6 +66,7 @@ def _renew_controller(connection: Connection, now: float) -> None:
     )
     carry_over(loss._cc, controller, now)
     loss._cc = controller
+    pace(loss, connection._max_datagram_size)
 
 
 def _forget_round_trips(loss: QuicPacketRecovery) -> None:
