@@ -1,8 +1,9 @@
 """Tunnels (-w): the packets of a tun or tap device, one QUIC datagram each.
 
-Nothing beneath is sent again, so that what is inside sees the path's own loss and repairs it
-itself. The device is as wide as the path, though not narrower than IPv6 wants; what does not fit
-goes by the channel's stream (forward.flow).
+Nothing beneath is sent again because it was missed: what is inside sees the path's own loss and
+repairs it itself. On a path that loses and has room each packet is sent twice (forward.copies).
+The device is as wide as the path, though not narrower than IPv6 wants; what does not fit goes by
+the channel's stream (forward.flow).
 """
 
 import asyncio
@@ -10,10 +11,12 @@ import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from qsh.forward.copies import NUMBER_SIZE, Numbered, Unseen
 from qsh.forward.flow import Flow, Oversize
 from qsh.log import logger
 from qsh.net.channel import Channel
 from qsh.net.connection import Connection
+from qsh.net.repeats import Losses
 from qsh.net.tasks import cancel, spawn
 from qsh.record import record
 from qsh.wire.forward_messages import ETHERNET
@@ -25,7 +28,11 @@ MIN_SIZE = 1280
 ETHERNET_HEAD = 14
 """Bytes of a frame that its MTU does not count."""
 LOOK_EVERY = 1.0
-"""Seconds between two looks at the path's size."""
+"""Seconds between two looks at the path's size and losses."""
+LOSSY = 0.002
+"""Of what is sent: from then on a TCP by cubic at 40 ms gets less than 10 Mbit/s."""
+LAST_COPIES_AFTER = 0.005
+"""Seconds without another packet, which copies would follow."""
 READS_PER_TURN = 64
 MAX_PACKET = 65535 + ETHERNET_HEAD
 
@@ -48,6 +55,9 @@ class Tunnel:
         self._device = device
         self._flow = Flow(channel, self._write, Oversize.STREAM)
         self._size = 0
+        self._numbered, self._unseen = Numbered(), Unseen()
+        self._losses = Losses(LOSSY)
+        self._rest: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Carry packets until the channel is over. It must be open."""
@@ -61,6 +71,8 @@ class Tunnel:
         finally:
             await cancel(resizing)
             loop.remove_reader(descriptor)
+            if self._rest is not None:
+                self._rest.cancel()
             self._flow.close()
             os.close(descriptor)
 
@@ -70,15 +82,36 @@ class Tunnel:
             for _ in range(READS_PER_TURN):
                 packets.append(os.read(self._device.descriptor, MAX_PACKET))
         if packets:
-            self._flow.send(packets)
+            self._send(packets)
 
-    def _write(self, packets: list[bytes]) -> None:
-        for packet in packets:
+    def _send(self, packets: list[bytes]) -> None:
+        is_repeated = self._losses.is_lossy and not self._channel.connection.datagrams.waiting
+        repeated = self._channel.max_datagram if is_repeated else 0
+        self._flow.send(self._numbered.send(packets, repeated))
+        if is_repeated and self._rest is None:
+            loop = asyncio.get_running_loop()
+            self._rest = loop.call_later(LAST_COPIES_AFTER, self._send_rest)
+
+    def _send_rest(self) -> None:
+        self._rest = None
+        if copies := self._numbered.rest():
+            self._flow.send(copies)
+
+    def _write(self, datagrams: list[bytes]) -> None:
+        for packet in self._unseen.receive(datagrams):
             with suppress(OSError):  # the device is down, or this is no packet: as lost
                 os.write(self._device.descriptor, packet)
 
+    def _look_at_losses(self) -> None:
+        connection, before = self._channel.connection, self._losses.is_lossy
+        stats = connection.stats
+        self._losses.look(stats.packets_sent, stats.packets_lost, connection.now())
+        if self._losses.is_lossy is not before:
+            _log.debug1("packets of the tunnel are sent %s", "once" if before else "twice")
+
     async def _follow_path(self) -> None:
         while True:
+            self._look_at_losses()
             size = device_size(self._channel.max_datagram, self._device.mode)
             if size != self._size:
                 self._size = size
@@ -86,8 +119,8 @@ class Tunnel:
                     await self._device.resize(self._device.name, size)
                 except OSError as error:
                     _log.debug1("%s keeps its size: %s", self._device.name, error.strerror)
-                    return
-                _log.debug1("%s takes packets of %d bytes", self._device.name, size)
+                else:
+                    _log.debug1("%s takes packets of %d bytes", self._device.name, size)
             await asyncio.sleep(LOOK_EVERY)
 
 
@@ -100,4 +133,5 @@ def tune(connection: Connection) -> None:
 
 def device_size(max_datagram: int, mode: int) -> int:
     """The MTU of a device whose packets go over a path that carries so much in one datagram."""
-    return max(MIN_SIZE, max_datagram - (ETHERNET_HEAD if mode == ETHERNET else 0))
+    head = NUMBER_SIZE + (ETHERNET_HEAD if mode == ETHERNET else 0)
+    return max(MIN_SIZE, max_datagram - head)

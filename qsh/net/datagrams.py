@@ -30,6 +30,11 @@ class DatagramQueue:
         self._share = 0.0
         self._sent_before = 0
 
+    @property
+    def waiting(self) -> int:
+        """Bytes for which the path had no room yet."""
+        return self._bytes
+
     def put(self, datagrams: list[bytes]) -> int:
         """Queue the contents of DATAGRAM frames; for how many of the first ones there was room."""
         for place, data in enumerate(datagrams):

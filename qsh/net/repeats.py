@@ -38,9 +38,10 @@ LOSSES, SHARE = 2, 0.02
 
 
 class Losses:
-    """Whether the path loses packets that we send."""
+    """Whether the path loses packets that we send, at least that share of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, share: float = SHARE) -> None:
+        self._share = share
         self._since = float("-inf")
         self._before = self._start = (0, 0)
         self.is_lossy = False
@@ -52,7 +53,7 @@ class Losses:
             self._before = (sent, lost) if is_old else self._start
             self._start, self._since = (sent, lost), now
         lately, sent_lately = lost - self._before[1], sent - self._before[0]
-        self.is_lossy = lately >= LOSSES and lately >= SHARE * sent_lately
+        self.is_lossy = lately >= LOSSES and lately >= self._share * sent_lately
 
 
 @dataclass(slots=True)
