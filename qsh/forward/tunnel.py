@@ -28,7 +28,9 @@ MIN_SIZE = 1280
 ETHERNET_HEAD = 14
 """Bytes of a frame that its MTU does not count."""
 LOOK_EVERY = 1.0
-"""Seconds between two looks at the path's size and losses."""
+"""Seconds between two looks at the path's size."""
+LOSSES_EVERY = 0.1
+"""Seconds between two looks at its losses, while there are packets."""
 LOSSY = 0.002
 """Of what is sent: from then on a TCP by cubic at 40 ms gets less than 10 Mbit/s."""
 LAST_COPIES_AFTER = 0.005
@@ -57,6 +59,7 @@ class Tunnel:
         self._size = 0
         self._numbered, self._unseen = Numbered(), Unseen()
         self._losses = Losses(LOSSY)
+        self._look_at = 0.0
         self._rest: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
@@ -85,6 +88,7 @@ class Tunnel:
             self._send(packets)
 
     def _send(self, packets: list[bytes]) -> None:
+        self._look_at_losses()
         is_repeated = self._losses.is_lossy and not self._channel.connection.datagrams.waiting
         repeated = self._channel.max_datagram if is_repeated else 0
         self._flow.send(self._numbered.send(packets, repeated))
@@ -104,14 +108,17 @@ class Tunnel:
 
     def _look_at_losses(self) -> None:
         connection, before = self._channel.connection, self._losses.is_lossy
+        now = connection.now()
+        if now < self._look_at:
+            return
+        self._look_at = now + LOSSES_EVERY
         stats = connection.stats
-        self._losses.look(stats.packets_sent, stats.packets_lost, connection.now())
+        self._losses.look(stats.packets_sent, stats.packets_lost, now)
         if self._losses.is_lossy is not before:
             _log.debug1("packets of the tunnel are sent %s", "once" if before else "twice")
 
     async def _follow_path(self) -> None:
         while True:
-            self._look_at_losses()
             size = device_size(self._channel.max_datagram, self._device.mode)
             if size != self._size:
                 self._size = size

@@ -85,7 +85,7 @@ class Bbr(QuicCongestionControl):
         self._delivered = 0
         self._delivered_time = 0.0
         self._first_sent_time = 0.0
-        self._limited_until = 0
+        self._limited_until = -1
         """Delivered bytes up to which samples say how much there was to send, not more."""
         self._bandwidth = BandwidthFilter()
         self._min_rtt = math.inf
@@ -138,13 +138,13 @@ class Bbr(QuicCongestionControl):
             self._first_sent_time = self._delivered_time = packet.sent_time
         self._sent[packet.packet_number] = Sent(
             self._delivered, self._delivered_time, self._first_sent_time,
-            self._delivered < self._limited_until,
+            self._delivered <= self._limited_until,
         )  # fmt: skip
         self.bytes_in_flight += packet.sent_bytes
 
     def rest(self) -> None:
         """There was room in the window, and nothing to send."""
-        self._limited_until = self._delivered + max(self.bytes_in_flight, 1)
+        self._limited_until = self._delivered + self.bytes_in_flight
 
     def on_packet_acked(self, *, now: float, packet: QuicSentPacket) -> None:
         self.bytes_in_flight -= packet.sent_bytes

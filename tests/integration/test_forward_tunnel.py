@@ -167,6 +167,20 @@ def test_it_survives_a_change_of_address(wan, join):
         assert "1 received" in ping(wan, "-c 1")
 
 
+def test_where_the_path_loses_packets_are_sent_twice(wan, join):
+    """Of ten in a hundred each way, nineteen pings would be lost, and with copies two."""
+    qsh, _ = join(PERMIT)
+    with tunnel(wan, qsh):
+        wan.ctl("set loss=10%")
+        try:
+            run_in(wan.client, f"ping -n -c 200 -i 0.01 {FAR}")  # the path becomes known
+            done = run_in(wan.client, f"ping -n -c 500 -i 0.01 {FAR}")
+        finally:
+            wan.ctl("set loss=0")
+    received = int(done.stdout.split(" received")[0].split()[-1])
+    assert received > 440, done.stdout
+
+
 def refusal(qsh, *options):
     done = qsh("-o", "ExitOnForwardFailure=yes", *options, "host", "true")
     return done.stderr.strip() if done.status == 255 else ""
