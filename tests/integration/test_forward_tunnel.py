@@ -11,7 +11,7 @@ from tests.integration.forward_peers import running
 from tests.integration.harness import Client, Daemon, missing_programs, public
 from tests.wan.lab import Wan
 
-pytestmark = [pytest.mark.one_pair, pytest.mark.netns, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.netns, pytest.mark.timeout(120)]
 
 NEAR, FAR = "10.99.0.1", "10.99.0.2"
 PERMIT = "PermitTunnel yes"
@@ -186,6 +186,7 @@ def refusal(qsh, *options):
     return done.stderr.strip() if done.status == 255 else ""
 
 
+@pytest.mark.one_pair
 @pytest.mark.parametrize(
     ("lines", "options", "works"),
     [
@@ -204,6 +205,7 @@ def test_the_administrators_rule(join, lines, options, works):
                     "qsh: the server refuses the tunnel: administratively prohibited")  # fmt: skip
 
 
+@pytest.mark.one_pair
 @pytest.mark.parametrize(
     ("option", "remote", "works"),
     [('tunnel="7"', "7", True), ('tunnel="7"', "any", True), ('tunnel="7"', "8", False),
