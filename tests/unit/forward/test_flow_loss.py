@@ -12,7 +12,7 @@ from tests.pair import Conditions, Pair, run
 
 pytestmark = pytest.mark.no_cover  # it would take seven times as long
 
-COUNT = 6000
+COUNT = 4000
 
 
 @pytest.mark.parametrize("engine", engines.available())

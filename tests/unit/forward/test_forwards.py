@@ -86,7 +86,7 @@ def test_a_tcp_forward_is_byte_exact_and_keeps_half_close(forwarding):
         async with forwarding() as both:
             _server, port = await _to(0)
             listener = await _listen(both, lambda o: DirectTcpip(LOCALHOST, port, *o))
-            block = os.urandom(3_000_000)
+            block = os.urandom(1_000_000)
 
             async def one():
                 reader, writer = await asyncio.open_connection(LOCALHOST, listener.port)
