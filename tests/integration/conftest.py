@@ -15,6 +15,7 @@ import pytest
 
 from qsh.quic.engine import available
 from tests.integration.harness import Client, Daemon, missing_programs, public
+from tests.integration.relay import Relay
 from tests.pam_system import account, module, service  # noqa: F401
 from tests.tmux import Tmux
 
@@ -124,3 +125,20 @@ def tmux(tmp_path):
     terminal = Tmux(Path("/tmp") / f"qsh-tmux-{uuid.uuid4().hex[:12]}")
     yield terminal
     terminal.close()
+
+
+@pytest.fixture
+def relay(daemon):
+    """The way to the daemon, which a test may cut."""
+    made = Relay(daemon.port)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def far(daemon, relay, engines, tmp_path):
+    """A client that reaches the daemon through the relay."""
+    client = Client(tmp_path / "far", engines[0], "127.0.0.1", relay.port)
+    client.known_hosts.write_text(f"[127.0.0.1]:{relay.port} {public(daemon.host_key)}\n")
+    daemon.authorize(public(client.key))
+    return client

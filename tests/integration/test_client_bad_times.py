@@ -9,28 +9,10 @@ import time
 
 import pytest
 
-from tests.integration.harness import Client, public
-from tests.integration.relay import Relay
 from tests.integration.test_promise_terminal import PLAIN_SHELL
 from tests.pty_process import PtyProcess
 
 pytestmark = pytest.mark.one_pair
-
-
-@pytest.fixture
-def relay(daemon):
-    made = Relay(daemon.port)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def far(daemon, relay, engines, tmp_path):
-    """A client that reaches the daemon through the relay."""
-    client = Client(tmp_path / "far", engines[0], "127.0.0.1", relay.port)
-    client.known_hosts.write_text(f"[127.0.0.1]:{relay.port} {public(daemon.host_key)}\n")
-    daemon.authorize(public(client.key))
-    return client
 
 
 def test_tilde_dot_works_when_the_network_is_dead(far, relay):

@@ -6,8 +6,6 @@ import time
 
 import pytest
 
-from tests.integration.harness import Client, public
-from tests.integration.relay import Relay
 from tests.integration.test_promise_terminal import PLAIN_SHELL
 
 pytestmark = pytest.mark.one_pair
@@ -15,22 +13,6 @@ pytestmark = pytest.mark.one_pair
 NOTICE = r"qsh: nothing heard for \d+ s; ~\. leaves"
 COLOURS = (r"printf '\033[38;5;208;48;5;17;4mx\033[1;7m日本語\033[0m\033[44m\033[K\033[m\n"
            r"\033]8;;http://a.example/\033\\link\033]8;;\033\\ e\314\201 \033(0lqk\033(B\n'")
-
-
-@pytest.fixture
-def relay(daemon):
-    made = Relay(daemon.port)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def far(daemon, relay, engines, tmp_path):
-    """A client that reaches the daemon through the relay."""
-    client = Client(tmp_path / "far", engines[0], "127.0.0.1", relay.port)
-    client.known_hosts.write_text(f"[127.0.0.1]:{relay.port} {public(daemon.host_key)}\n")
-    daemon.authorize(public(client.key))
-    return client
 
 
 @pytest.fixture
