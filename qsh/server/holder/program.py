@@ -34,6 +34,8 @@ SIGNALS = frozenset(
      "USR1", "USR2")
 )  # fmt: skip
 """RFC 4254 section 6.10."""
+NAMELESS = "SIG@openssh.com"
+"""In the place of a signal's name that the RFC does not know, as sshd's."""
 
 
 class Program:
@@ -165,8 +167,7 @@ class Program:
         if result.si_code == os.CLD_EXITED:
             self.exit = Exited(result.si_status)
         else:
-            name = signal.Signals(result.si_status).name.removeprefix("SIG")
-            self.exit = Killed(name, result.si_code == os.CLD_DUMPED)
+            self.exit = Killed(_name_of(result.si_status), result.si_code == os.CLD_DUMPED)
 
     def hang_up(self) -> None:
         """Closing a terminal's master sends SIGHUP to its foreground; the group gets it anyway.
@@ -197,6 +198,14 @@ class Program:
         """Nobody needs its number any more."""
         with contextlib.suppress(OSError):
             os.waitpid(self._child, os.WNOHANG)
+
+
+def _name_of(number: int) -> str:
+    """A signal's name for the client, without SIG; real-time signals have none."""
+    try:
+        return signal.Signals(number).name.removeprefix("SIG")
+    except ValueError:
+        return NAMELESS
 
 
 def start_program(plan: SessionPlan, terminal: Terminal | None) -> Program:

@@ -143,6 +143,11 @@ def test_killed_by_a_signal(hold):
     assert hold(b"kill -TERM $$").read().end == Killed("TERM", False)
 
 
+def test_killed_by_a_signal_that_has_no_name(hold):
+    """A real-time one: as sshd calls it (session.c, sig2name)."""
+    assert hold(b"kill -40 $$").read().end == Killed("SIG@openssh.com", False)
+
+
 def test_output_after_the_exit_is_all_delivered(hold):
     held = hold(b"(sleep 0.2; echo late) & exit 3").read()
     assert held.seen[1] == b"late\n"
