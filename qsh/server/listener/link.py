@@ -176,6 +176,8 @@ class ListenerLink:
                 self._report.close()
                 caller.setblocking(True)
                 self._report = caller
+                if self.is_logged_in:  # perhaps only since we said who we are
+                    self.tell(LOGGED_IN)
                 return
         except OSError:
             pass

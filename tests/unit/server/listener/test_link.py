@@ -104,13 +104,15 @@ def test_no_port_number_is_too_wild(linked):
     assert linked.link.connect("198.51.100.7", 1 << 20) is None
 
 
-def adopt(linked, folder):
-    """Be the next listener: what the monitor says, and the relay."""
+def adopt(linked, folder, meanwhile=b""):
+    """Be the next listener: what the monitor says, and the relay. `meanwhile` is what it tells
+    before it hears that it is taken over."""
     (name,) = os.listdir(folder)
     sock = run_directory.connect_socket(folder, name)
     caller = linked.link.greet()
     hello = HELLO.decode(sock.recv(512))
     sock.send(ADOPT)
+    linked.link.tell(meanwhile)
     linked.link.answer(caller)
     told, descriptors, _, _ = socket.recv_fds(sock, 16, 1)
     assert told == RELAY
@@ -129,8 +131,18 @@ def test_the_next_listener_finds_it_and_takes_over(linked, folder):
     assert hello.network == own_network()
     linked.worker.send(b"from the worker")
     assert relay.recv(100) == b"from the worker"
+    assert sock.recv(10) == LOGGED_IN  # once more, in case it is since then
     linked.link.tell(b"news")
     assert sock.recv(10) == b"news"
+
+
+def test_a_login_while_it_is_taken_over(linked, folder):
+    """Else the connection would count for MaxStartups until its end."""
+    linked.listener.close()
+    sock, hello, _ = adopt(linked, folder, meanwhile=LOGGED_IN)
+    assert not hello.is_logged_in
+    sock.settimeout(10)
+    assert sock.recv(10) == LOGGED_IN
 
 
 def test_whoever_only_looks_changes_nothing(linked, folder):
