@@ -5,9 +5,13 @@
     the first packet
 
 on a SOCK_SEQPACKET socket pair, with the descriptor of the stream: QUIC packets with their lengths
-(qsh.wire.packet_frames), without that first one.
+(qsh.wire.packet_frames), without that first one. The relay faces strangers, and may be in one's
+hands: what it says ends nothing but the stream that it speaks of.
 """
 
+import contextlib
+import ipaddress
+import os
 import socket
 from collections.abc import Iterator
 
@@ -46,7 +50,8 @@ def _take_address(message: bytes, at: int) -> tuple[Address, int]:
         raise DecodeError("stream without an address")
     try:
         host = message[at + 1 : end].decode("ascii")
-    except UnicodeDecodeError:
+        ipaddress.ip_address(host)
+    except ValueError:
         raise DecodeError("stream without an address") from None
     return (host, int.from_bytes(message[end : end + 2], "big")), end + 2
 
@@ -62,14 +67,27 @@ def take_streams(control: socket.socket) -> Iterator[tuple[socket.socket, Receiv
             message, descriptors = b"", []
         if not message:
             raise EOFError
-        streams = [socket.socket(fileno=descriptor) for descriptor in descriptors]
         try:
+            stream = _take_stream(descriptors)
             received = decode_stream(message)
         except DecodeError as error:
             _log.error("relay: %s", error)
             continue
-        if streams:
-            yield streams[0], received
+        yield stream, received
+
+
+def _take_stream(descriptors: list[int]) -> socket.socket:
+    """The stream's end. Raises DecodeError for anything else: by a UDP socket the listener would
+    be led to bind an address of the relay's choice."""
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError):  # no socket
+            stream = socket.socket(fileno=descriptor)
+            if is_stream(stream) and stream.type == socket.SOCK_STREAM:
+                return stream
+            stream.close()
+            continue
+        os.close(descriptor)
+    raise DecodeError("a message without its stream")
 
 
 def is_stream(sock: socket.socket) -> bool:
