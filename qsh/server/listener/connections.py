@@ -192,8 +192,8 @@ class Connections:
         served.is_worker_alive = False
         self._forget_path(served)
         self._news(served, b"")
-        if served.first is not None:
-            self._first_ids.pop(served.first, None)
+        if served.first is not None and self._first_ids.get(served.first) == served.number:
+            del self._first_ids[served.first]
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(served.relay)
         served.relay.close()
