@@ -125,10 +125,11 @@ class Monitor:
         self._selector.unregister(sock)
 
     def turn(self, patience: float | None) -> None:
-        """Deal with what is there. Also called within a login request (LoginDialogue): what it
-        calls must bear that the matter is already dealt with."""
+        """Deal with what is there. Also called within a login request (LoginDialogue): what the
+        inner turn has dealt with and taken from the selector is not for the outer one."""
         for key, _ in self._selector.select(patience):
-            key.data()
+            if self._selector.get_map().get(key.fd) is key:
+                key.data()
         self._check_grace()
 
     # ------------------------------------------------------------ the worker

@@ -37,7 +37,7 @@ from qsh.server.monitor.messages import (
     SignAttestation,
     StartSession,
 )
-from qsh.server.monitor.monitor import TABLE
+from qsh.server.monitor.monitor import TABLE, Monitor
 from qsh.server.monitor.ticket_messages import TicketWritten, WriteTicket
 from qsh.wire.codec import encode, encode_body
 from qsh.wire.userauth_messages import TicketRequest
@@ -277,6 +277,24 @@ def test_it_lives_until_its_last_holder_ends(monitor):
     assert os.waitpid(one.pid, os.WNOHANG) == (0, 0)
     os.close(holder)
     assert one.ends()
+
+
+def test_what_was_dealt_with_within_a_request_is_not_dealt_with_again(monitor):
+    """While a module of PAM asks the user, a turn of the loop runs within another: what both were
+    told is ready may be gone when the outer one comes to it, as a listener that took over."""
+    loop, calls = Monitor(monitor().start, -1), []
+    ends = [socket.socketpair() for _ in range(2)]
+
+    def nested(own):
+        loop._forget(own)
+        calls.append(own)
+        loop.turn(0)
+
+    for ours, others in ends:
+        others.send(b"ready")
+        loop._watch(ours, lambda own=ours: nested(own))
+    loop.turn(0)
+    assert sorted(map(id, calls)) == sorted(id(ours) for ours, _ in ends)
 
 
 def children_of(pid):
