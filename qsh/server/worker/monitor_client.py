@@ -233,6 +233,9 @@ class MonitorClient:
         future = self._replies.popleft()
         if not future.done():
             future.set_result((reply, descriptors))
+        else:  # nobody waits for it any more
+            for descriptor in descriptors:
+                os.close(descriptor)
 
     def _end(self) -> None:
         assert self._loop is not None
