@@ -29,6 +29,7 @@ from qsh.server.monitor.login_report import LoginReport, key_label, note_key
 from qsh.server.monitor.login_terms import (
     HOST,
     KEY,
+    MAX_NAME,
     PASSWORD,
     QUESTIONS,
     Applicant,
@@ -116,14 +117,14 @@ class LoginCheck:
     def check(self, request: CheckLogin) -> LoginVerdict | NewPasswordWanted:
         """The verdict on one request. May ask the user on the way."""
         # As sshd: what stands after a colon is a style, which is signed but names nobody.
-        user, _, _style = request.user.partition(":")
+        user = request.user.partition(":")[0][:MAX_NAME]
         if self._terms is None:
             self._begin(user)
         if self._end is not None:  # only a worker in a stranger's hands goes on
             return self._verdict(self._end)
         if user != self.user or request.service != SERVICE:
             _log.info("Change of username or service not allowed: (%s,%s) -> (%s,%s)",
-                      self.user, SERVICE, request.user, request.service)  # fmt: skip
+                      self.user, SERVICE, user, request.service[:MAX_NAME])  # fmt: skip
             return self._verdict(Outcome.TOO_MANY)
         if not self._is_exporter(request.exporter):
             return self._verdict(Outcome.TOO_MANY)
@@ -133,7 +134,7 @@ class LoginCheck:
             return self._judged(TICKET, LoginCheck._check_ticket, request)
         method, check = _CHECKS.get(request.method, (request.method, None))
         if check is None or method not in self.terms.policy.methods:
-            return self._failed(request.method)
+            return self._failed(request.method[:MAX_NAME])
         return self._judged(method, check, request)
 
     def _judged(self, method: str, check: "Check", request: CheckLogin

@@ -28,6 +28,9 @@ _log = logger("login")
 
 KEY, PASSWORD, QUESTIONS = "publickey", "password", "keyboard-interactive"
 HOST = "hostbased"
+MAX_NAME = 256
+"""Characters of the names that a stranger sends, as far as they count: no account's is longer
+(LOGIN_NAME_MAX), and a line of the log must have room for the address."""
 
 
 @dataclass(frozen=True, slots=True)

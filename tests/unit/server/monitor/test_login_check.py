@@ -110,6 +110,21 @@ def test_unknown_users_look_like_others(judge):
     ]
 
 
+def test_a_long_name_neither_fills_the_log_nor_hides_the_address(judge):
+    """30 000 bytes come in one request of a stranger's, and each control character has four of
+    them in the log."""
+    one = judge().authorize()
+    name = "\a" * 30_000
+    assert one.log_in(user=name).outcome == Outcome.REFUSED
+    request = CheckLogin(EXPORTER, name, "ssh-connection", name, b"")
+    assert one.check.check(request).outcome == Outcome.REFUSED
+    request = CheckLogin(EXPORTER, name, name, "none", b"")
+    assert one.check.check(request).outcome == Outcome.TOO_MANY
+    assert max(map(len, one.lines)) < 4000
+    assert all("192.0.2.1" in line for line in one.lines if "Change of" not in line)
+    assert len(one.lines) == 4
+
+
 def test_max_auth_tries(judge):
     one = judge("MaxAuthTries 3").authorize()
     assert one.ask(NoneRequest()).outcome == Outcome.REFUSED  # free
