@@ -115,6 +115,15 @@ def test_on_this_machine(overlay, packages):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(bool(missing_programs("lintian")), reason="no lintian here")
+def test_debians_checks_find_nothing(packages):
+    """Neither errors nor warnings."""
+    done = subprocess.run(["lintian", *packages], capture_output=True, text=True, check=False)
+    assert [line for line in done.stdout.splitlines() if line[:2] in ("E:", "W:")] == []
+    assert done.returncode == 0
+
+
+@pytest.mark.slow
 def test_a_clean_system(clean_root, packages):
     """As Debian is after its installer: port 22, and nothing else there."""
     install(clean_root, packages)
