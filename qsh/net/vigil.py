@@ -28,6 +28,7 @@ class Vigil:
         self._next_look: asyncio.TimerHandle | None = None
         self._next_keep: asyncio.TimerHandle | None = None
         self._is_over = False
+        self._overdue = asyncio.Event()
 
     @property
     def silence(self) -> float:
@@ -43,6 +44,12 @@ class Vigil:
     def heard_before(self) -> float:
         """When the peer was heard the time before the last."""
         return self._silence.heard_before
+
+    async def overdue(self) -> None:
+        """Until an answer is owed for longer than the path's round trip explains: who waits for a
+        silence need not look before."""
+        self._overdue.clear()
+        await self._overdue.wait()
 
     def sent(self) -> None:
         """Datagrams have left on an established connection."""
@@ -93,6 +100,7 @@ class Vigil:
         delay = min(max(borne - silence, EARLY), LOOK)
         if silence >= borne:
             delay = probe_interval(silence)
+            self._overdue.set()
             self.kick()
         if not self._is_over:
             self._next_look = self._loop.call_later(delay, self._look)

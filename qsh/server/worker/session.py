@@ -307,11 +307,14 @@ class Session:
             _log.debug2("input ends: %s", error)
 
     async def _watch_silence(self) -> None:
-        """Tell the holder while the client is not heard."""
-        is_silent = False
+        """Tell the holder while the client is not heard. Looks only when it might not be: an idle
+        session's worker sleeps."""
+        vigil, is_silent = self._channel.connection.vigil, False
         while True:
+            if not is_silent and not vigil.silence:
+                await vigil.overdue()
             await asyncio.sleep(SILENCE / 2)
-            now_silent = self._channel.connection.vigil.silence > SILENCE
+            now_silent = vigil.silence > SILENCE
             if now_silent is not is_silent:
                 is_silent = now_silent
                 await self.tell(Silent(is_silent))
