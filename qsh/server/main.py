@@ -121,7 +121,7 @@ def _serve_one(options: Options, config: ServerConfig, host_keys: HostKeyProcess
 
     standard, settings = take_standard_files(), config.settings
     empty = _empty_folder() if sandbox.is_root() else None
-    preload(settings.engine)
+    preload(settings.engine, for_one=True)
     open_log(
         _level(options, settings), settings, path=options.log_file,
         to_stderr=options.foreground or options.to_stderr,

@@ -8,7 +8,7 @@ import gc
 from importlib import import_module
 
 from qsh.quic import engine as engines
-from qsh.server.immortal import can_be_immortal, make_immortal
+from qsh.server.immortal import make_immortal
 from qsh.server.rehearsal import rehearse, use_libraries
 
 MODULES = (
@@ -32,14 +32,15 @@ MODULES = (
 )  # fmt: skip
 
 
-def preload(engine_name: str | None) -> None:
+def preload(engine_name: str | None, *, for_one: bool = False) -> None:
     """Import everything, use once what loads more at its first use, and freeze it, so that neither
-    the garbage collection nor, where Python can, the use of it in a child copies shared pages."""
+    the garbage collection nor, where Python can, the use of it in a child copies shared pages.
+    `for_one`: there will be one connection only, for which a rehearsal would be its own delay."""
     for name in MODULES:
         import_module(name)
     engines.load(engine_name)
     use_libraries()
-    if can_be_immortal():  # else each process counts references in pages of its own anyway
+    if not for_one:
         rehearse(engine_name)
     gc.collect()
     make_immortal()

@@ -1,8 +1,9 @@
 """What connections will do, done once before the first fork, and thrown away.
 
-Libraries load more when first used, which a worker without files could not. And Python rewrites
-code as it runs: what has run a few times is shared by all processes, where else each of them would
-have a copy of its own.
+Libraries load more when first used, which a worker without files could not. Records and decoders
+are written and compiled at their first use, which each worker would else do anew: a quarter of a
+login's time. And Python rewrites code as it runs: what has run a few times is shared by all
+processes, where else each of them would have a copy of its own.
 """
 
 import asyncio
