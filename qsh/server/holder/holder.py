@@ -227,7 +227,10 @@ class Holder:
                 self._hear_out(one)
 
     def _hear_out(self, one: Attachment) -> None:
-        """Its worker takes nothing more: what it said last still counts, as Goodbye does."""
+        """Its worker takes nothing more: what it said last still counts, as Goodbye does. It can
+        say no more, else one that stays would have us wait here."""
+        with contextlib.suppress(OSError):
+            one.socket.shutdown(socket.SHUT_RDWR)
         while one in self._attachments:
             self._serve(one, selectors.EVENT_READ)
 

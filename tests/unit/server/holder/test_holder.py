@@ -319,6 +319,14 @@ def test_output_that_nobody_wants_any_more(hold):
     assert held.end == Killed("PIPE", False)
 
 
+def test_a_worker_that_takes_nothing_more_and_stays(hold):
+    """It must be in a stranger's hands: its holder must not turn in vain for as long as it
+    likes."""
+    held = hold(b"sleep 0.5; echo out; sleep 60")
+    held.socket.shutdown(socket.SHUT_RD)
+    assert held.is_gone()
+
+
 def test_garbage_from_the_worker_ends_it(hold):
     held = hold(b"sleep 100")
     held.socket.sendall(b"\xff" * 64)
