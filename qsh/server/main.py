@@ -92,7 +92,7 @@ def _run(options: Options) -> int:
     if not options.is_launcher:
         sockets = supervisor.sockets() or open_listeners(settings)
         tcp = open_stream_listeners(settings)
-    preload(settings.engine)
+    preload(settings.engine, for_one=options.only_one_visit)
     if not options.foreground and not supervisor.is_restart:
         _leave_terminal(keep_stderr=options.log_file is not None or options.to_stderr)
     open_log(
