@@ -29,7 +29,8 @@ def cache_folder() -> Path:
 def sources_digest() -> str:
     """Changes when anything does that the wheel is built from."""
     files = [path for path in (NATIVE / "src").rglob("*") if path.is_file()]
-    files += [path for path in NATIVE.glob("*") if path.suffix in (".toml", ".lock", ".py", ".rs")]
+    files += [path for folder in (NATIVE, NATIVE / ".cargo") for path in folder.glob("*")
+              if path.suffix in (".toml", ".lock", ".py", ".rs")]  # fmt: skip
     digest = hashlib.sha256(sys.platform.encode())
     for path in sorted(files):
         digest.update(f"{path.relative_to(NATIVE)}\n".encode() + path.read_bytes())
