@@ -37,6 +37,7 @@ UNSET = {
     "pkcs11_provider": "none",
     "remote_command": "none",
     "revoked_host_keys": "none",
+    "version_addendum": "none",
 }
 """What is written for None; of other fields that are None nothing is."""
 EMPTY = {
@@ -75,7 +76,8 @@ def _texts(field: str, value: Any) -> list[str]:
         return _WRITERS[field](value)
     if field in EXPANDED or field in (*_COMMANDS, "hostname", "security_key_provider"):
         value = _doubled(value)
-    if field in (*_COMMANDS, "bootstrap_command", "known_hosts_command"):
+    if field in (*_COMMANDS, "bootstrap_command", "known_hosts_command",
+                 "version_addendum"):  # fmt: skip
         return [value]
     if field in _ONE_EACH:
         return [quoted(item) for item in value]

@@ -87,6 +87,7 @@ CONNECTION = [
     works("CanonicalizeMaxDots", "canonicalize_max_dots", integer(0)),
     works("CanonicalizePermittedCNAMEs", "canonicalize_permitted_cnames", Kind(_read_name_rules)),
     works("RefuseConnection", "refuse_connection"),
+    works("VersionAddendum", "version_addendum", COMMAND_OR_NONE),
 ]
 
 TRUST = [
@@ -196,7 +197,6 @@ WITHOUT_EFFECT = [
     *without_effect("matters only to GSSAPIAuthentication, which is not supported",
                     "GSSAPIDelegateCredentials", "GSSAPIClientIdentity", "GSSAPIServerIdentity",
                     "GSSAPIRenewalForcesRekey", "GSSAPITrustDNS", "GSSAPIKexAlgorithms"),
-    *without_effect("a client says nothing of its version", "VersionAddendum"),
     *without_effect("obsolete, in ssh as well",
                     "Protocol", "Cipher", "FallBackToRsh", "GlobalKnownHostsFile2",
                     "RhostsAuthentication", "UserKnownHostsFile2", "UseRoaming", "UseRsh",

@@ -54,6 +54,7 @@ class ClientSettings:
     server_alive_interval: float = 0.0
     """0 for never."""
     server_alive_count_max: int = 3
+    version_addendum: str | None = None
     resume_timeout: float | None = None
     """Seconds to seek a way back to a session whose connection is lost; 0: it is over, None:
     as the kind of session suggests (client.resume)."""

@@ -73,6 +73,10 @@ class ClientLogin:
         message = UserauthRequest(user, SERVICE, body.method, encode_body(body))
         self._send(encode(message))
 
+    def announce(self, extensions: dict[str, bytes]) -> None:
+        """RFC 8308: send this before the first request."""
+        self._send(encode(ExtInfo(tuple(extensions.items()))))
+
     def respond(self, responses: tuple[str, ...]) -> None:
         """Answer InfoAsked, with as many responses as there were prompts."""
         assert len(responses) == self._prompts
@@ -112,12 +116,13 @@ class ServerLogin:
     """The server's side: each LoginRequested is answered by exactly one verb before the next
     one is reported."""
 
-    NUMBERS = frozenset({50, 61})
+    NUMBERS = frozenset({7, 50, 61})
 
     def __init__(self, send: Send, emit: Emit) -> None:
         self._send = send
         self._emit = emit
         self._waiting: deque[UserauthRequest] = deque()
+        self._may_be_told = True
         self.state = Login.IDLE
 
     @property
@@ -129,7 +134,12 @@ class ServerLogin:
         if self.is_done:
             return  # RFC 4252 section 5.1: requests after success are silently ignored
         message = TO_SERVER.decode(payload)
-        if isinstance(message, InfoResponse):
+        if isinstance(message, ExtInfo) and not self._may_be_told:
+            raise RemoteProtocolError("extensions after the first message of the login")
+        self._may_be_told = False
+        if isinstance(message, ExtInfo):
+            self._emit(ExtensionsReceived(dict(message.extensions)))
+        elif isinstance(message, InfoResponse):
             self.state = step(LOGIN, self.state, Say.RESPOND, by_peer=True)
             self._emit(InfoAnswered(message.responses))
         elif self.state is Login.REQUESTED or self._waiting:

@@ -11,6 +11,8 @@ from qsh.record import hidden, record
 from qsh.wire.codec import NameList, Reader, Registry, Rest, Writer, message
 
 SERVICE = "ssh-connection"
+ADDENDUM = "version-addendum@qsh"
+"""The extension by which either side says a word about itself to people."""
 MAX_PROMPTS = 64
 """Prompts or responses in one message: more than any PAM stack asks at once."""
 
@@ -18,7 +20,7 @@ MAX_PROMPTS = 64
 @message(7)
 @record
 class ExtInfo:
-    """RFC 8308 section 2.3: the server's first message."""
+    """RFC 8308 section 2.3: the first message of the login, if at all, from either side."""
 
     extensions: tuple[tuple[str, bytes], ...]
 
@@ -273,6 +275,6 @@ TO_CLIENT: dict[str, Registry] = {
 }
 """What the server may answer while a method is in progress; TO_CLIENT_OTHERWISE for the rest."""
 TO_CLIENT_OTHERWISE = Registry(*_ALWAYS_TO_CLIENT)
-TO_SERVER = Registry(UserauthRequest, InfoResponse)
+TO_SERVER = Registry(ExtInfo, UserauthRequest, InfoResponse)
 MAX_USER = 256
 """Characters of a user name: useradd(8) allows 32, directories a few more."""

@@ -125,6 +125,15 @@ def test_the_server_may_add_a_text_to_its_version(own_daemon, new_client):
     assert qsh("host", "true").stderr == ""
 
 
+def test_the_client_may_add_a_text_to_its_version(qsh, daemon):
+    text = "laptop of Ada\x1b[1m"
+    assert qsh("-o", f"VersionAddendum={text}", "host", "true").status == 0
+    assert daemon.wait_for_log("the client adds: laptop of Ada\\x1b[1m [worker]\n"), daemon.log
+    qsh.configure("VersionAddendum none")
+    assert qsh("host", "true").status == 0
+    assert daemon.log.count("the client adds: ") == 1
+
+
 @pytest.mark.parametrize(("option", "marked"), [("-tt", 0xB8), ("-T", 0x20)])
 def test_ipqos_marks_the_servers_packets(own_daemon, new_client, option, marked):
     daemon = own_daemon("IPQoS ef cs1")

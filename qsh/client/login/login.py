@@ -40,6 +40,7 @@ from qsh.wire.events import (
 )
 from qsh.wire.userauth import ClientLogin
 from qsh.wire.userauth_messages import (
+    ADDENDUM,
     HostboundRequest,
     KeyboardInteractiveRequest,
     NoneRequest,
@@ -102,6 +103,9 @@ class Login:
     async def start(self) -> None:
         """Send the first request. It is on its way when this returns, together with whatever the
         caller sends before it awaits."""
+        addendum = self._settings.version_addendum
+        if addendum is not None:
+            self._dialogue.announce({ADDENDUM: addendum.encode(errors="replace")})
         if self._ticket is not None:
             self._send(self._ticket.request(self._proof, self._settings.user))
             return
@@ -336,7 +340,7 @@ class Login:
         names = extensions.get("server-sig-algs")
         if names is not None:
             self._server_algorithms = frozenset(names.decode("ascii", "replace").split(","))
-        addendum = extensions.get("version-addendum@qsh")
+        addendum = extensions.get(ADDENDUM)
         if addendum is not None:
             _log.debug1("the server adds: %s", log.printable(addendum.decode(errors="replace")))
 

@@ -6,6 +6,7 @@ an account exists.
 
 import asyncio
 
+from qsh import log
 from qsh.auth.blobs import PLAIN_OF
 from qsh.auth.policy import failure_delay
 from qsh.config.server_settings import ServerSettings
@@ -21,9 +22,9 @@ from qsh.server.monitor.messages import (
     Questions,
 )
 from qsh.server.worker.monitor_client import LoginReply, MonitorClient
-from qsh.wire.events import InfoAnswered, LoginEvent, LoginRequested
+from qsh.wire.events import ExtensionsReceived, InfoAnswered, LoginEvent, LoginRequested
 from qsh.wire.userauth import ServerLogin
-from qsh.wire.userauth_messages import HostboundRequest, PublicKeyRequest
+from qsh.wire.userauth_messages import ADDENDUM, HostboundRequest, PublicKeyRequest
 
 SIGNATURE_ALGORITHMS = (
     "ssh-ed25519", "sk-ssh-ed25519@openssh.com", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384",
@@ -31,8 +32,12 @@ SIGNATURE_ALGORITHMS = (
     "webauthn-sk-ecdsa-sha2-nistp256@openssh.com", "rsa-sha2-512", "rsa-sha2-256",
 )  # fmt: skip
 """What the monitor accepts, told to the client by `server-sig-algs` (RFC 8308 section 3.1)."""
+MAX_ADDENDUM = 256
+"""Characters of a client's text that are logged: as sshd takes of a version's line."""
 EXPORTER_LABEL = b"EXPORTER-qsh-session-id"
 EXPORTER_LENGTH = 32
+
+_log = log.logger("login")
 
 
 class LoginEndedError(RemoteProtocolError):
@@ -62,7 +67,7 @@ def extensions(settings: ServerSettings) -> dict[str, bytes]:
     """What the client is told first (RFC 8308)."""
     said = {"server-sig-algs": announced_algorithms(settings.pubkey_accepted_algorithms).encode()}
     if settings.version_addendum is not None:
-        said["version-addendum@qsh"] = settings.version_addendum.encode(errors="replace")
+        said[ADDENDUM] = settings.version_addendum.encode(errors="replace")
     return said
 
 
@@ -108,6 +113,9 @@ class _Dialogue:
             return CheckLogin(self._exporter, event.user, event.service, event.method, event.raw)
         if isinstance(event, InfoAnswered):
             return AnswerQuestions(event.responses)
+        if isinstance(event, ExtensionsReceived) and ADDENDUM in event.extensions:
+            text = event.extensions[ADDENDUM].decode(errors="replace")[:MAX_ADDENDUM]
+            _log.debug1("the client adds: %s", log.printable(text))
         return None
 
     def delay(self, elapsed: float) -> float:

@@ -13,6 +13,7 @@ from qsh.wire.codec import encode
 from qsh.wire.connection import MAX_HELD, Connection, Role
 from qsh.wire.framing import frame
 from qsh.wire.userauth_messages import (
+    ADDENDUM,
     SERVICE,
     InfoRequest,
     KeyboardInteractiveRequest,
@@ -143,3 +144,20 @@ def test_no_secret_is_shown_by_repr() -> None:
     server.receive_stream_data(0, request.data, False)
     assert "hunter2" not in repr(server.next_event())
     assert "hunter2" not in repr(PasswordRequest("hunter2", "hunter2"))
+
+
+def test_a_client_says_a_word_about_itself_before_its_first_request(pair: Pair) -> None:
+    pair.client.client_login.announce({ADDENDUM: b"a laptop"})
+    pair.client.client_login.request("ada", NoneRequest())
+    told, asked = pair.take(Role.SERVER)
+    assert told == events.ExtensionsReceived({ADDENDUM: b"a laptop"})
+    assert isinstance(asked, events.LoginRequested)
+
+
+@pytest.mark.parametrize("is_told_before", [True, False])
+def test_extensions_come_first_and_once(pair: Pair, is_told_before: bool) -> None:
+    login = pair.client.client_login
+    login.announce({}) if is_told_before else login.request("ada", NoneRequest())
+    login.announce({})
+    with pytest.raises(RemoteProtocolError):
+        pair.run()
