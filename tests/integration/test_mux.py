@@ -1,5 +1,6 @@
 """Sharing one connection: ControlMaster, ControlPath, ControlPersist, -M, -S, -O; also with ssh."""
 
+import contextlib
 import os
 import pty
 import re
@@ -9,6 +10,7 @@ import signal
 import socket
 import stat
 import subprocess
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -44,6 +46,21 @@ def pid_of(qsh):
     done = qsh("-O", "check", "host")
     assert done.status == 0, done.stderr
     return int(re.search(r"Master running \(pid=(\d+)\)", done.stderr).group(1))
+
+
+def read_exactly(sock, count):
+    data = bytearray()
+    while len(data) < count and (more := sock.recv(65536)):
+        data += more
+    return bytes(data)
+
+
+def refuses(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def wait_until(condition):
@@ -277,3 +294,49 @@ class TestWithSsh:
                 assert sock.recv(4) == b"ping"
             rider.communicate()
         assert daemon.log.count("Accepted publickey") == logins
+
+    def test_ssh_listens_at_the_server_through_our_master(self, shared, path, daemon):
+        """Each such client has its own connections; what listens ends with it."""
+        logins = daemon.log.count("Accepted publickey")
+        ssh = ["ssh", "-F", "/dev/null", "-S", str(path), "-O", "proxy"]
+        fixed = free_port()
+        with EchoServer() as echo, subprocess.Popen(
+            [*ssh, "-R", f"{fixed}:127.0.0.1:{echo.port}", "-R", f"0:127.0.0.1:{echo.port}",
+             "any", "echo up; cat"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        ) as rider:  # fmt: skip
+            assert rider.stdout.readline() == b"up\n"
+            told = rider.stderr.readline()
+            chosen = int(re.search(rb"Allocated port (\d+) for remote forward", told).group(1))
+            data = os.urandom(3_000_000)
+            for port in (fixed, chosen):
+                with connect(port) as sock, connect(port) as other:
+                    other.sendall(b"ping")
+                    assert other.recv(4) == b"ping"
+                    threading.Thread(target=sock.sendall, args=(data,)).start()
+                    assert read_exactly(sock, len(data)) == data
+            again = subprocess.run(
+                [*ssh, "-oExitOnForwardFailure=yes", "-R", f"{fixed}:127.0.0.1:1", "any", "true"],
+                capture_output=True, timeout=PATIENCE, check=False)  # fmt: skip
+            assert again.returncode == 255
+            assert b"remote port forwarding failed" in again.stderr
+            with connect(fixed) as sock:
+                sock.sendall(b"mine")
+                assert sock.recv(4) == b"mine"
+            rider.communicate()
+        assert wait_until(lambda: refuses(fixed))
+        assert refuses(chosen)
+        assert daemon.log.count("Accepted publickey") == logins
+
+    def test_a_target_of_such_a_client_that_is_not_there(self, shared, path):
+        ssh = ["ssh", "-F", "/dev/null", "-S", str(path), "-O", "proxy"]
+        port, nobody = free_port(), free_port()
+        with subprocess.Popen(
+            [*ssh, "-R", f"{port}:127.0.0.1:{nobody}", "any", "echo up; cat"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        ) as rider:  # fmt: skip
+            assert rider.stdout.readline() == b"up\n"
+            with connect(port) as sock, contextlib.suppress(ConnectionResetError):
+                assert sock.recv(1) == b""
+            assert rider.communicate(b"still")[0] == b"still"
+            assert rider.returncode == 0

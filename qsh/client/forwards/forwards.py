@@ -24,9 +24,11 @@ from qsh.net.tasks import cancel, spawn
 from qsh.wire.forward_messages import AgentOpen, ForwardedUdp, X11Open
 
 if TYPE_CHECKING:
+    from qsh.client.forwards.remote import Taker
     from qsh.config.forward_specs import ForwardSpec
     from qsh.forward.tunnel import Device
     from qsh.forward.x11 import X11Access
+    from qsh.wire.forward_messages import StreamlocalForward, TcpipForward
 
     Wanted = tuple[ForwardSpec, bool]
 
@@ -132,6 +134,15 @@ class Forwards:
         Connections that were taken go on. Raises RequestError, NetworkError."""
         ended = await (self._there if is_remote else self._here).cancel(spec)
         self.wanted.remove((ended, is_remote))
+
+    async def lend(self, wanted: "TcpipForward | StreamlocalForward", take: "Taker") -> bytes:
+        """As AskedForwards.lend. A later connection does not have it: whom it was lent to asks
+        anew."""
+        return await self._there.lend(wanted, take)
+
+    async def take_back(self, lent: "TcpipForward | StreamlocalForward") -> None:
+        """As AskedForwards.take_back."""
+        await self._there.take_back(lent)
 
     # ------------------------------------------------------------ inside
 

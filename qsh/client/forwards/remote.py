@@ -1,6 +1,7 @@
 """Listeners that the server was asked for: -R. Their connections come as channels of its own."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from qsh import log
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 Key = tuple[str, str, int]
 """`tcp`, `udp` or `unix`; host or path as asked for; port."""
 
+Taker = Callable[[Channel], Awaitable[None]]
+
 _log = log.logger("forward")
 
 
@@ -47,11 +50,13 @@ class AskedForwards:
         self._sockets = sockets
         self._specs: dict[Key, ForwardSpec] = {}
         self._answers: dict[Key, asyncio.Task[bytes]] = {}
+        self._lent: dict[Key, Taker] = {}
+        self._lending: set[asyncio.Task[bytes]] = set()
 
     def ask(self, spec: "ForwardSpec") -> None:
         """Send the request; `settle` has its answer. Raises RequestError if it was made before."""
         key = _key(spec)
-        if key in self._specs and key[2]:
+        if key in self._lent or (key in self._specs and key[2]):
             raise RequestError(f"the server listens on {spec.listen} already")
         # A connection may come through it before the answer does.
         self._specs[key] = spec
@@ -97,32 +102,58 @@ class AskedForwards:
         same = [known for known, other in self._specs.items() if other == spec]
         return same[0] if same else None
 
+    async def lend(self, wanted: TcpipForward | StreamlocalForward, take: Taker) -> bytes:
+        """Have the server listen for somebody else, whom `take` gives the channels; the answer's
+        data. Raises RequestError, NetworkError."""
+        key = _key_of(wanted)
+        assert key is not None
+        if key in self._lent or (key in self._specs and (key[2] or key[0] == "unix")):
+            raise RequestError("the server listens there already")
+        lending = spawn(self._lend(wanted, key, take), "lent remote forward")
+        self._lending.add(lending)
+        lending.add_done_callback(self._lending.discard)
+        return await lending
+
+    async def _lend(self, wanted: object, key: Key, take: Taker) -> bytes:
+        data = await self._connection.request(wanted)
+        kind, host, port = key
+        if kind == "tcp" and not port:
+            port = decode_body(PortChosen, data).port
+        self._lent[kind, host, port] = take
+        return data
+
+    async def take_back(self, lent: TcpipForward | StreamlocalForward) -> None:
+        """End a forward that was lent. Raises RequestError, NetworkError."""
+        key = _key_of(lent)
+        assert key is not None
+        self._lent.pop(key, None)
+        await self._connection.request(_request(key, is_over=True))
+
     async def stop(self) -> None:
         """Wait for no more answers."""
-        await cancel(*self._answers.values())
+        await cancel(*self._answers.values(), *self._lending)
 
     # ------------------------------------------------------------ its channels
 
     async def take(self, channel: Channel) -> bool:
         """Connect a channel, if it comes from one of these listeners."""
-        match channel.body:
-            case ForwardedTcpip(host, port):
-                await self._connect(channel, await self._spec(("tcp", host, port)))
-            case ForwardedUdp(host, port):
-                await self._connect(channel, await self._spec(("udp", host, port)))
-            case ForwardedStreamlocal(path):
-                await self._connect(channel, await self._spec(("unix", path, 0)))
-            case _:
-                return False
+        key = _key_of(channel.body)
+        if key is None:
+            return False
+        await self._answered(key)
+        if key in self._lent:
+            await self._lent[key](channel)
+        else:
+            await self._connect(channel, self._specs.get(key))
         return True
 
-    async def _spec(self, key: Key) -> "ForwardSpec | None":
-        """What was asked for there. The first connection to a port that the server chose may
-        overtake the answer that names it."""
-        if key not in self._specs and self._answers:
-            await asyncio.wait(list(self._answers.values()))
+    async def _answered(self, key: Key) -> None:
+        """The first connection to a port that the server chose may overtake the answer that names
+        it, as the first one to a lent listener may."""
+        waiting = [*self._answers.values(), *self._lending]
+        if waiting and key not in self._specs and key not in self._lent:
+            await asyncio.wait(waiting)
             await asyncio.sleep(0)
-        return self._specs.get(key)
 
     async def _connect(self, channel: Channel, spec: "ForwardSpec | None") -> None:
         if spec is None:
@@ -150,6 +181,18 @@ def _key(spec: "ForwardSpec") -> Key:
     if spec.listen.path:
         return "unix", spec.listen.path, 0
     return "udp" if spec.is_udp else "tcp", asked_of_server(spec.listen.host), spec.listen.port
+
+
+def _key_of(body: object) -> Key | None:
+    """The listener that a message is about; None if it is about none."""
+    match body:
+        case ForwardedTcpip(host, port) | TcpipForward(host, port):
+            return "tcp", host, port
+        case ForwardedUdp(host, port):
+            return "udp", host, port
+        case ForwardedStreamlocal(path) | StreamlocalForward(path):
+            return "unix", path, 0
+    return None
 
 
 def _request(key: Key, *, is_over: bool = False) -> object:

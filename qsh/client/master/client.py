@@ -242,13 +242,22 @@ class MasterClient:
             async with writing:
                 await self._loop.sock_sendall(self._socket, data)
 
-        proxied = ProxiedClient(self._master.connection, write)
+        connection = self._master.connection
+        proxied = ProxiedClient(connection, write, self._master.forwards)
+        over = spawn(connection.wait_closed(), "end of a proxied client's connection")
+        over.add_done_callback(lambda _: self._hang_up())
         try:
             await proxied.receive(self._reader.rest())
             while await self._receive():
                 await proxied.receive(self._reader.rest())
         finally:
+            await cancel(over)
             await proxied.close()
+
+    def _hang_up(self) -> None:
+        """Whoever speaks SSH to the server itself cannot go on over another connection."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
 
 def _settle(waiter: "asyncio.Future[None]") -> None:
