@@ -70,10 +70,12 @@ class StreamDetour:
         if self._task is not None and not self._task.done():
             return
         now, paths, silence = self._loop.time(), self._connection.paths, self._silence
-        if paths.has_ended or (paths.is_stream and silence >= LEAVE_AFTER):
+        has_ended = paths.has_ended
+        if has_ended or (paths.is_stream and silence >= LEAVE_AFTER):
             self._try_udp(endpoints[0], bind_address)
-        if silence >= LEAVE_AFTER and now >= self._next_dial:
-            self._next_dial = now + DIAL_EVERY
+        # The server does not wait long for who may as well have been killed.
+        if has_ended or (silence >= LEAVE_AFTER and now >= self._next_dial):
+            self._next_dial = now + (LEAVE_AFTER if has_ended else DIAL_EVERY)
             self._task = spawn(self._dial(endpoints), "dial by a stream")
         elif paths.is_stream and now >= self._next_look:
             self._task = spawn(self._probe(endpoints[0], bind_address), "look for UDP")

@@ -1,13 +1,16 @@
 """Where UDP does not get through: TLS on TcpPort carries the same connection."""
 
+import contextlib
 import shutil
 import socket
 import ssl
 import subprocess
+import threading
 import time
 
 import pytest
 
+from qsh.server.worker.client_moves import STREAM_PATIENCE
 from tests.integration.forward_peers import free_port, wait_for_port
 
 PAYLOAD = bytes(range(256)) * 8000
@@ -48,6 +51,30 @@ class TestStream:
         assert client("host", "echo $SSH_CLIENT").stdout.startswith(b"127.0.0.1 ")
         daemon.authorize(f'from="192.0.2.1" {key}')
         assert client("-o", "BatchMode=yes", "host", "true").status == 255
+
+    @pytest.mark.one_pair
+    def test_a_client_that_is_killed_is_gone_soon(self, streaming):
+        client, daemon, _ = streaming
+        with client.start("host", "echo up; read x") as process:
+            assert process.stdout.readline() == b"up\n"
+            begin = time.monotonic()
+            process.kill()
+        assert daemon.wait_for_log("the client's stream is over", 10)
+        assert daemon.wait_for_log(" lost: ", 40)
+        assert STREAM_PATIENCE - 1 < time.monotonic() - begin < 15
+
+    @pytest.mark.one_pair
+    def test_a_stream_that_a_proxy_cuts_is_dialled_anew(self, streaming):
+        client, daemon, tcp = streaming
+        with Cutter(tcp) as proxy:
+            client.configure(*(f"{name} {value}" for name, value in (
+                ("Port", _port_in(client)), ("TcpPort", proxy.port), ("FallbackToSsh", "no"))))
+            with client.start("host", "echo up; cat", bufsize=0) as process:
+                assert process.stdout.readline() == b"up\n"
+                proxy.cut()
+                assert daemon.wait_for_log("the client's stream is over", 10)
+                assert process.communicate(b"still here", timeout=40)[0] == b"still here"
+        assert daemon.log.count("Accepted publickey") == 1
 
     @pytest.mark.one_pair
     def test_strangers_get_nothing(self, streaming):
@@ -117,6 +144,48 @@ class TestStream:
         finally:
             process.terminate()
             process.wait()
+
+
+def _port_in(client):
+    return client.config.read_text().partition("Port ")[2].split()[0]
+
+
+class Cutter:
+    """A TCP proxy to a port of this machine that cuts what passes through it when told to."""
+
+    def __init__(self, target):
+        self._target, self._sockets = target, []
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._listening.close()
+        self.cut()
+
+    def cut(self):
+        for sock in self._sockets:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        self._sockets.clear()
+
+    def _serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                ends = self._listening.accept()[0], socket.create_connection(
+                    ("127.0.0.1", self._target))
+                self._sockets.extend(ends)
+                for one, other in (ends, ends[::-1]):
+                    threading.Thread(target=self._copy, args=(one, other), daemon=True).start()
+
+    @staticmethod
+    def _copy(one, other):
+        with contextlib.suppress(OSError):
+            while data := one.recv(65536):
+                other.sendall(data)
 
 
 def _is_cut(sock):

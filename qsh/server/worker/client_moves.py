@@ -24,8 +24,9 @@ from qsh.server.worker.move_verdicts import MoveVerdicts
 _log = logger("worker")
 
 RELAYED_PER_TURN = 64
-STREAM_PATIENCE = 20.0
-"""Seconds for a client whose stream is over to come by another way."""
+STREAM_PATIENCE = 5.0
+"""Seconds for a client whose stream is over to come by another way, which it begins to seek within
+a second: a proxy may have cut the stream, and a client that was killed looks the same."""
 MAX_HELD = 32
 """Datagrams that wait for the monitor's word on their address."""
 MAX_HELD_HOSTS = 64

@@ -1,6 +1,7 @@
 """To a stream when UDP is silent, back when a probe was answered; on a virtual clock."""
 
 import asyncio
+import errno
 import socket
 
 import pytest
@@ -9,8 +10,9 @@ from qsh.net import stream_detour
 from qsh.net.endpoint import Endpoint
 from qsh.net.migration import Migrator
 from qsh.net.stream_detour import FIRST_LOOK, LEAVE_AFTER, StreamDetour
-from qsh.net.udp import StreamBased
+from qsh.net.udp import LinkEndedError, StreamBased
 from qsh.quic.engine import EngineConfig
+from qsh.server.worker.client_moves import STREAM_PATIENCE
 from tests.pair import SERVER_ADDRESS, Conditions, SimulatedLink, run
 
 SERVER = Endpoint(socket.AF_INET, SERVER_ADDRESS)
@@ -61,7 +63,14 @@ class World:
         if not self.has_stream:
             raise OSError(111, "refused")
         self.network.mend()
-        return self._path(Stream)
+        self.stream = self._path(Stream)
+        return self.stream
+
+    def cut_stream(self):
+        """As a proxy on the way does."""
+        self.stream.close()
+        self.network.cut()
+        self.stream.fail(LinkEndedError(errno.ECONNRESET, "it was closed"))
 
     def block(self):
         self.works = False
@@ -101,6 +110,23 @@ def test_a_silent_path_is_left_for_a_stream_and_found_again(pair, monkeypatch):
         world.works = True
         await asyncio.sleep(60)
         assert not world.is_by_stream
+        await echo(ours, theirs)
+
+    world(pair, monkeypatch, test)
+
+
+@pytest.mark.parametrize("idle", [60, 600])
+def test_a_stream_that_was_cut_has_a_successor_before_the_server_gives_up(
+    pair, monkeypatch, idle
+):
+    async def test(world, ours, theirs):
+        world.block()
+        await echo(ours, theirs)
+        await asyncio.sleep(idle)
+        dialled = world.dialled
+        world.cut_stream()
+        await asyncio.sleep(STREAM_PATIENCE / 2)
+        assert (world.dialled, world.is_by_stream) == (dialled + 1, True)
         await echo(ours, theirs)
 
     world(pair, monkeypatch, test)
