@@ -32,7 +32,7 @@ DOORS = {
     "prompt_toolkit": r"qsh/client/.*",
     "platformdirs": r"qsh/paths\.py",
     "asyncio": r"qsh/(net|forward|sftp|client|server)/.*",
-    "ctypes": r"qsh/server/(immortal|sandbox|accounts/(pam|shadow))\.py",
+    "ctypes": r"qsh/server/(immortal|sandbox|accounts/(netgroups|pam|shadow))\.py",
 }
 """Module → the files that may import it. A third party without a row has no door at all."""
 

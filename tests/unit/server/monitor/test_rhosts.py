@@ -2,13 +2,18 @@
 
 import dataclasses
 import os
+import shutil
+import subprocess
+import sys
 
 import pytest
 
 from qsh.config.server_settings import ServerSettings
+from qsh.server.accounts import netgroups
 from qsh.server.accounts.accounts import own_account
 from qsh.server.monitor import rhosts
 from qsh.server.monitor.rhosts import Stranger, is_listed, may_enter
+from tests.sources import ROOT
 
 ALICE = Stranger("client.example", "192.0.2.1", "alice")
 
@@ -32,8 +37,8 @@ ALICE = Stranger("client.example", "192.0.2.1", "alice")
         (b"client.example alice extra\n", False),
         (b"@nobodys\n", False),
         (b"client.example @nobodys\n", False),
-        (b"-@nobodys\nclient.example\n", False),
-        (b"client.example -@nobodys\nclient.example\n", False),
+        (b"-@nobodys\nclient.example\n", True),
+        (b"client.example -@nobodys\nclient.example\n", True),
         (b"other.example -@nobodys\nclient.example\n", True),
         (b"*\n", False),
         (b"client.example.org\n", False),
@@ -42,12 +47,71 @@ ALICE = Stranger("client.example", "192.0.2.1", "alice")
     ],
 )
 def test_the_first_line_for_somebody_decides(text, is_in):
-    assert is_listed(text, ALICE, "alice") is is_in
+    assert is_listed(text, ALICE, "alice", print) is is_in
+
+
+@pytest.mark.parametrize(
+    ("text", "is_in"),
+    [
+        (b"@group\n", False),
+        (b"client.example @group\n", False),
+        (b"-@group\nclient.example\n", False),
+        (b"client.example -@group\nclient.example\n", False),
+        (b"other.example -@group\nclient.example\n", True),
+        (b"@group bob\nclient.example\n", True),
+    ],
+)
+def test_where_the_c_library_has_no_netgroups_a_line_with_one_lets_nobody_in(
+    text, is_in, monkeypatch
+):
+    monkeypatch.setattr(netgroups, "_look_up", None)
+    lines = []
+    assert is_listed(text, ALICE, "alice", lines.append) is is_in
+    assert set(lines) == {"netgroups cannot be looked up here: no member is let in"}
+
+
+NETGROUPS = """\
+hosts (client.example,-,)
+addresses (192.0.2.1,-,)
+people (-,alice,) (-,carol,)
+all hosts addresses
+"""
+ASK = """\
+import sys
+from qsh.server.monitor.rhosts import Stranger, is_listed
+alice = Stranger("client.example", "192.0.2.1", "alice")
+for line in sys.stdin.buffer.read().split(b"|"):
+    print(is_listed(line, alice, "alice", print))
+"""
+MEMBERS = {
+    b"@hosts": True, b"+@hosts": True, b"@addresses": True, b"@all": True, b"@people": False,
+    b"@hosts bob": False, b"@hosts @people": True, b"client.example +@people": True,
+    b"client.example @hosts": False, b"-@hosts\nclient.example": False,
+    b"-@people\nclient.example": True, b"client.example -@people\nclient.example": False,
+    b"-@none\n@all": True,
+}  # fmt: skip
+
+
+@pytest.mark.root
+def test_netgroups_are_those_of_the_c_library(tmp_path):
+    """With an /etc of its own, which says that netgroups come from files."""
+    for name in ("passwd", "group", "ld.so.cache"):
+        shutil.copy(f"/etc/{name}", tmp_path / name)
+    (tmp_path / "nsswitch.conf").write_text("passwd: files\nnetgroup: files\n")
+    (tmp_path / "netgroup").write_text(NETGROUPS)
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", 'mount --bind "$1" /etc && shift && exec "$@"', "sh",
+         tmp_path, sys.executable, "-c", ASK],
+        input=b"|".join(MEMBERS), capture_output=True, check=True, timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    said = [line == "True" for line in done.stdout.decode().split()]
+    assert dict(zip(MEMBERS, said, strict=True)) == MEMBERS
 
 
 def test_without_a_user_the_account_has_the_same_name():
-    assert not is_listed(b"client.example\n", ALICE, "root")
-    assert is_listed(b"client.example alice\n", ALICE, "root")
+    assert not is_listed(b"client.example\n", ALICE, "root", print)
+    assert is_listed(b"client.example alice\n", ALICE, "root", print)
 
 
 @pytest.fixture
