@@ -62,6 +62,8 @@ def lines_of(settings: ClientSettings) -> Iterator[str]:
     for row in CLIENT_KEYWORDS.rows:
         if row.field:
             value = getattr(settings, row.field, None)
+            if row.field == "forward_agent" and settings.forwards_own_agent:
+                value = "yes"
             for text in _texts(row.field, value):
                 yield f"{row.name.lower()} {text}"
 

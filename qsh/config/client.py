@@ -112,6 +112,7 @@ class _Finish:
         values["send_env"] = _without_removed(values.get("send_env", ()))
         values.setdefault("user", self._facts.user)
         values["identity_agent"] = self._agent()
+        values["forwards_own_agent"] = values.get("forward_agent") == "yes"
         values["forward_agent"] = self._forwarded_agent()
         self._finish_forwards(values)
         for name in EXPANDED:

@@ -156,6 +156,8 @@ class ClientSettings:
     x_auth_location: str = "/usr/bin/xauth"
     forward_agent: str | None = None
     """Path of the agent's socket to forward; None for no forwarding."""
+    forwards_own_agent: bool = False
+    """ForwardAgent asks for the agent in use, whether there is one or not."""
 
     fallback_to_ssh: str = "ask"
     """`ask`, `yes`, `no` or `bootstrap`: whether ssh takes over where no qshd is, or starts one."""

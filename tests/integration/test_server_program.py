@@ -178,3 +178,38 @@ def test_the_pid_file_stands_only_while_it_listens(run, tmp_path):
         done = run("-o", f"PidFile={pid_file}", "-p", str(taken.getsockname()[1]))
         assert done.returncode == 255
     assert not pid_file.exists()
+
+
+def test_the_pid_file_goes_soon_also_with_clients_in_session(own_daemon, new_client, tmp_path):
+    pid_file = tmp_path / "pid"
+    daemon = own_daemon(f"PidFile {pid_file}")
+    with new_client(daemon).start("host", "echo in; exec cat", bufsize=0) as session:
+        assert session.stdout.readline() == b"in\n"
+        assert int(pid_file.read_text()) == daemon.process.pid
+        daemon.process.terminate()
+        assert daemon.process.wait(15) == 0
+        assert not pid_file.exists()
+        session.stdin.write(b"still here\n")
+        assert session.stdout.readline() == b"still here\n"
+        session.stdin.close()
+        assert session.wait(20) == 0
+
+
+def test_options_win_over_the_file(run, tmp_path):
+    """What tools start: `qshd -D -p N -o ListenAddress=… -o PidFile=…`, one port and no other."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (tmp_path / "config").write_text(
+        f"ListenAddress 192.0.2.1\nHostKey {tmp_path / 'host_key'}\nPidFile /no/such/folder/pid\n")
+    words = ("-p", str(port), "-o", "ListenAddress=127.0.0.1", "-o", f"PidFile={tmp_path / 'pid'}")
+    command = [*QSHD, "-D", "-e", "-f", str(tmp_path / "config"), *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL,
+                          env=clean_environment(tmp_path)) as process:  # fmt: skip
+        assert process.stderr.readline() == f"qshd: Server listening on 127.0.0.1 port {port}.\n"
+        assert wait_until((tmp_path / "pid").exists)
+        assert int((tmp_path / "pid").read_text()) == process.pid
+        process.terminate()
+        assert "listening" not in process.stderr.read()
+        assert process.wait(15) == 0
+    assert not (tmp_path / "pid").exists()

@@ -99,6 +99,11 @@ def test_the_lines_give_the_same_settings_again(tmp_path, text):
                       "hostbased_accepted_algorithms"}  # fmt: skip
 
 
+def test_the_agent_in_use_is_yes_as_with_ssh(tmp_path):
+    lines = list(lines_of(settings_of(tmp_path, "ForwardAgent yes")))
+    assert "forwardagent yes" in lines
+
+
 def test_every_keyword_with_a_value_has_a_line(tmp_path):
     named = {line.split()[0] for line in lines_of(settings_of(tmp_path, EVERYTHING))}
     wanted = {row.name.lower() for row in CLIENT_KEYWORDS.rows if row.field}

@@ -1,6 +1,8 @@
 """ServerSettings: the file, options, and Match blocks per connection."""
 
+import dataclasses
 import os
+import time
 
 import pytest
 
@@ -228,3 +230,14 @@ def test_paths_of_a_user(template, path):
 def test_a_bad_token_in_a_users_path():
     with pytest.raises(ValueError, match="%z"):
         user_path("%z", user="u", home="/", uid=0)
+
+
+@pytest.mark.no_cover
+def test_ten_thousand_blocks_take_less_than_two_seconds(load):
+    text = "".join(f"Match User u{n} Address 10.0.0.0/8\n MaxSessions {n % 50 + 1}\n"
+                   for n in range(10_000))  # fmt: skip
+    facts = dataclasses.replace(ALICE, user="u9998")
+    started = time.process_time()
+    settings = load(text).for_connection(facts)
+    assert time.process_time() - started < 2
+    assert settings.max_sessions == 49
