@@ -55,6 +55,9 @@ class ClientSettings:
     """0 for never."""
     server_alive_count_max: int = 3
     version_addendum: str | None = None
+    ignore_unknown: str = ""
+    """Patterns of keywords to pass over, as IgnoreUnknown has them: for an ssh that reads the same
+    files."""
     resume_timeout: float | None = None
     """Seconds to seek a way back to a session whose connection is lost; 0: it is over, None:
     as the kind of session suggests (client.resume)."""

@@ -104,6 +104,7 @@ class ConfigReader:
         elif line.keyword == "ignoreunknown":
             if scope.active:
                 self._ignored = self._ignored or ",".join(line.arguments).lower()
+                self.values.setdefault("ignore_unknown", ",".join(line.arguments))
         else:
             self._set(line, row, scope)
 

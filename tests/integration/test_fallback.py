@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -98,6 +99,29 @@ class TestFallback:
         done = sshd("-L", "udp/5353:127.0.0.1:53", "host", "true")
         assert done.status == 255
         assert "ssh forwards no UDP" in done.stderr
+
+
+    @pytest.mark.parametrize("kind", ["script", "script that waits", "link"])
+    def test_qsh_in_sshs_place_finds_the_systems_ssh(self, sshd, tmp_path, kind):
+        own = tmp_path / "bin"
+        own.mkdir()
+        qsh, ssh = own / "qsh", own / "ssh"
+        qsh.write_text(f"#!{sys.executable}\nfrom qsh.client.main import main\nmain()\n")
+        ssh.write_text(f'#!/bin/sh\n{"" if "waits" in kind else "exec "}{qsh} "$@"\n')
+        if kind == "link":
+            ssh.unlink()
+            ssh.symlink_to(qsh)
+        for file in (qsh, ssh):
+            file.chmod(0o755)
+        sshd.program = (str(ssh),)
+        sshd.environment["PATH"] = f"{own}:{os.environ['PATH']}"
+        done = sshd("host", "echo by sshd; exit 7", timeout=60)
+        assert (done.status, done.stdout) == (7, b"by sshd\n"), done.stderr
+
+    def test_the_users_own_ignoreunknown_counts_for_ssh_too(self, sshd):
+        sshd.configure("IgnoreUnknown UseKeychain,Obscure*", "UseKeychain yes",
+                       "VersionAddendum a laptop")  # fmt: skip
+        assert sshd("host", "echo by ssh").stdout == b"by ssh\n"
 
 
 class TestNoFallback:

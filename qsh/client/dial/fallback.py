@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from qsh import log
 from qsh.client.dial.ssh_words import ignore_unknown
@@ -20,6 +20,8 @@ from qsh.paths import make_private, user_state
 
 SILENT_SECONDS = 600.0
 """For how long a host counts as one without qshd, on the same network."""
+TRIED = "QSH_TRIED_SSH"
+"""Variable: scripts that were run for ssh, as a PATH has them. One may be qsh, for ever."""
 
 _log = log.logger("client")
 
@@ -94,17 +96,18 @@ def fall_back(settings: ClientSettings, arguments: Sequence[str], error: NoServe
     UsageError for what ssh cannot do."""
     if settings.fallback_to_ssh == "no" or not _is_wanted(settings):
         raise error
-    program = shutil.which("ssh")
-    if program is None or os.path.realpath(program) == os.path.realpath(sys.argv[0]):
+    program = find_ssh(os.environ)
+    if program is None:
         raise error
     _warn_if_it_had_server(settings)
-    words = ssh_words(arguments)
+    words = ssh_words(settings, arguments)
+    environment = os.environ | _with_tried(program, os.environ)
     remember_silence(settings, error.source)
     _log.debug1("no qshd at %s: running %s", settings.original_host, program)
     for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.flush()
     try:
-        os.execv(program, ["ssh", *words])  # noqa: S606  (the words are the user's own)
+        os.execve(program, ["ssh", *words], environment)  # noqa: S606  (the user's own words)
     except OSError as failure:
         raise QshError(f"cannot run {program}: {failure.strerror}") from None
 
@@ -112,12 +115,35 @@ def fall_back(settings: ClientSettings, arguments: Sequence[str], error: NoServe
 UDP = ("udp/", "udp,drop/")
 
 
-def ssh_words(arguments: Sequence[str]) -> list[str]:
+def find_ssh(environment: Mapping[str, str]) -> str | None:
+    """The first ssh in PATH that is not qsh by another name. A script may turn out to be that: it
+    is tried once, and whoever it runs looks further."""
+    ours, tried = os.path.realpath(sys.argv[0]), environment.get(TRIED, "").split(os.pathsep)
+    for folder in environment.get("PATH", os.defpath).split(os.pathsep):
+        program = shutil.which("ssh", path=folder or os.curdir)
+        if program is not None and os.path.realpath(program) not in (ours, *tried):
+            return program
+    return None
+
+
+def _with_tried(program: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """What to add to the environment for this ssh."""
+    try:
+        with open(program, "rb") as file:
+            if file.read(2) != b"#!":
+                return {}
+    except OSError:
+        return {}
+    tried = filter(None, (environment.get(TRIED), os.path.realpath(program)))
+    return {TRIED: os.pathsep.join(tried)}
+
+
+def ssh_words(settings: ClientSettings, arguments: Sequence[str]) -> list[str]:
     """The command line for ssh. Raises UsageError."""
     for word in arguments:
         if word.startswith(UDP) or word[2:].startswith(UDP):
             raise UsageError("no qshd answers there, and ssh forwards no UDP")
-    return [*ignore_unknown(), *arguments]
+    return [*ignore_unknown(settings), *arguments]
 
 
 def _is_wanted(settings: ClientSettings) -> bool:

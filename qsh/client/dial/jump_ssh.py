@@ -29,7 +29,7 @@ def words_for_jump(settings: ClientSettings) -> list[str]:
     if settings.tcp_port is None:
         raise NetworkError("the jump host has no qshd, and TcpPort is none: there is no way on")
     *others, hop = settings.proxy_jump
-    words = ["ssh", *ignore_unknown(), "-o", "ClearAllForwardings=yes"]
+    words = ["ssh", *ignore_unknown(settings), "-o", "ClearAllForwardings=yes"]
     if settings.config_file is not None:
         words += ["-F", settings.config_file]
     if others:

@@ -8,7 +8,9 @@ from qsh.config.lines import ConfigLine
 OWN_KEYWORDS = ("BootstrapCommand", "BootstrapPorts", "CongestionControl", "Engine",
                 "FallbackToSsh", "ResumeTimeout", "TcpPort")  # fmt: skip
 """What ssh does not know and shall not stumble over."""
-NEWER_KEYWORDS = ("ForkAfterAuthentication", "SessionType", "StdinNull")
+NEWER_KEYWORDS = ("ChannelTimeout", "ForkAfterAuthentication", "LogVerbose",
+                  "ObscureKeystrokeTiming", "RefuseConnection", "RequiredRSASize", "SessionType",
+                  "StdinNull", "Tag", "VersionAddendum", "WarnWeakCrypto")  # fmt: skip
 """What an old ssh need not know."""
 OF_THE_VISIT = frozenset((
     "addkeystoagent", "clearallforwardings", "controlmaster", "controlpath", "controlpersist",
@@ -26,16 +28,18 @@ FOR_THE_START = {
 }  # fmt: skip
 
 
-def ignore_unknown(*more: str) -> list[str]:
-    """The option that lets ssh pass over our own keywords."""
-    return ["-o", f"IgnoreUnknown={','.join((*OWN_KEYWORDS, *more))}"]
+def ignore_unknown(settings: ClientSettings) -> list[str]:
+    """The option that lets ssh pass over our own keywords, those that it need not know, and what
+    the user has it pass over: of several IgnoreUnknown the first counts."""
+    names = (*OWN_KEYWORDS, *NEWER_KEYWORDS, *filter(None, (settings.ignore_unknown,)))
+    return ["-o", f"IgnoreUnknown={','.join(names)}"]
 
 
 def words_for_bootstrap(settings: ClientSettings, lines: Sequence[ConfigLine],
                         command: str) -> list[str]:
     """An ssh that runs the command and nothing else, to the host of these settings. `lines` are
     those of our command line."""
-    words = ["ssh", *ignore_unknown(*NEWER_KEYWORDS)]
+    words = ["ssh", *ignore_unknown(settings)]
     if settings.config_file is not None:
         words += ["-F", settings.config_file]
     for name, value in FOR_THE_START.items():
