@@ -29,6 +29,9 @@ READ_SIZE = 256 * 1024
 MAX_WAITING = 256 * 1024
 """Bytes that may wait for the stream; then the link takes no more until half of it has gone."""
 
+SSH_GREETING = b"SSH-"
+"""RFC 4253 section 4.2. As a length it would be a packet larger than any of QUIC's here."""
+
 
 class StreamLink(StreamBased):
     """Packets over a connected, non-blocking stream socket, which it owns. `local` and `remote`
@@ -49,6 +52,9 @@ class StreamLink(StreamBased):
         self._queued = 0
         self._is_full = False
         self._is_closed = False
+        self._has_begun = False
+        self.leads_to_ssh = False
+        """Whether an SSH server has greeted us: its kind speaks first."""
 
     @property
     def local(self) -> Address:
@@ -100,6 +106,11 @@ class StreamLink(StreamBased):
         if not data:
             self._end("it was closed")
             return
+        if not self._has_begun and data.startswith(SSH_GREETING):
+            self.leads_to_ssh = True
+            self._end("an SSH server is at its other end, and no qshd")
+            return
+        self._has_begun = True
         try:
             packets = self._reader.receive(data)
         except DecodeError as error:

@@ -56,6 +56,19 @@ def free_for_both():
             return port
 
 
+NETCAT = """
+import os, socket, sys, threading
+sock = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+def send():
+    while data := os.read(0, 65536):
+        sock.sendall(data)
+    sock.shutdown(socket.SHUT_WR)
+threading.Thread(target=send, daemon=True).start()
+while data := sock.recv(65536):
+    os.write(1, data)
+"""
+
+
 def state(client, *names):
     return Path(client.environment["XDG_STATE_HOME"], "qsh", *names)
 
@@ -100,6 +113,16 @@ class TestFallback:
         assert done.status == 255
         assert "ssh forwards no UDP" in done.stderr
 
+
+    def test_a_proxycommand_that_leads_to_sshd(self, sshd, tmp_path):
+        script = tmp_path / "netcat.py"
+        script.write_text(NETCAT)
+        sshd.configure(f"ProxyCommand {sys.executable} {script} %h %p")
+        done = sshd("host", "cat; exit 7", stdin=b"hello")
+        assert (done.status, done.stdout) == (7, b"hello"), done.stderr
+        done = sshd("-o", "FallbackToSsh=no", "host", "true")
+        assert done.status == 255
+        assert "an SSH server is at its other end, and no qshd" in done.stderr
 
     @pytest.mark.parametrize("kind", ["script", "script that waits", "link"])
     def test_qsh_in_sshs_place_finds_the_systems_ssh(self, sshd, tmp_path, kind):

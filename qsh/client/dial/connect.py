@@ -136,7 +136,7 @@ async def _connect_by_proxy(
     settings: ClientSettings, factory: EngineFactory, config: EngineConfig,
     meanwhile: Callable[[], None] | None,
 ) -> Connection:  # fmt: skip
-    from qsh.client.dial.route import proxied_route
+    from qsh.client.dial.route import HERE, proxied_route
 
     route = await proxied_route(settings)
     try:
@@ -145,8 +145,10 @@ async def _connect_by_proxy(
             timeout=settings.connect_timeout, open_link=route.open_link, meanwhile=meanwhile,
             endpoints=route.endpoints, open_stream=route.open_stream,
         )  # fmt: skip
-    except BaseException:
+    except BaseException as error:
         route.leave()
+        if isinstance(error, NetworkError) and route.leads_to_ssh():
+            raise NoServerError(str(error), HERE[0]) from None
         raise
     spawn(_leave_after(connection, route.leave), "end of the way")
     return connection

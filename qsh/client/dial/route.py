@@ -11,6 +11,7 @@ from qsh.config.client_settings import ClientSettings
 from qsh.errors import NoServerError
 from qsh.net.dial import OpenLink, OpenStream
 from qsh.net.endpoint import Endpoint
+from qsh.net.stream_link import StreamLink
 from qsh.net.udp import DatagramLink
 from qsh.quic.events import Address
 from qsh.record import record
@@ -30,6 +31,8 @@ class Route:
     leave: Callable[[], None]
     open_stream: OpenStream | None = None
     """Tried beside it, where datagrams do not get through."""
+    leads_to_ssh: Callable[[], bool] = lambda: False
+    """Whether an SSH server was found at its end instead of qshd."""
 
 
 async def proxied_route(settings: ClientSettings) -> Route:
@@ -53,7 +56,9 @@ async def proxied_route(settings: ClientSettings) -> Route:
 
     link = await open_proxy(settings, HERE, there)
     return Route((Endpoint(socket.AF_INET, link.remote or there),),
-                 _once(link), link.close)  # fmt: skip
+                 _once(link), link.close,
+                 leads_to_ssh=lambda: isinstance(link, StreamLink) and link.leads_to_ssh,
+    )  # fmt: skip
 
 
 def _once(link: DatagramLink) -> OpenLink:
