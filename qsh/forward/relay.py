@@ -18,6 +18,8 @@ READ_SIZE = 256 * 1024
 """Bytes of one read."""
 LINGER = 5.0
 """Seconds for an application to take the last data when the far one wants no more of its own."""
+LAST_WORDS = 0.05
+"""Seconds, or else two round trips, for what an application said last to arrive before its RST."""
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER that makes close() send a RST."""
 
@@ -58,7 +60,11 @@ async def _send(channel: Channel, sock: socket.socket, first: bytes) -> bool:
             await channel.write(data)
             data = b""
     except OSError:
-        channel.abort(DisconnectReason.CONNECTION_LOST)
+        # What was said before it is lost with a stream that is reset; TCP delivers it.
+        try:
+            await asyncio.sleep(max(LAST_WORDS, 2 * channel.connection.stats.smoothed_rtt))
+        finally:
+            channel.abort(DisconnectReason.CONNECTION_LOST)
         return False
     except NetworkError:  # closed or aborted: whoever reads from it finds out which
         return False

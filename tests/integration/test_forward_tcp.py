@@ -157,8 +157,10 @@ def test_what_the_far_end_breaks_off_is_broken_off_here(qsh):
             far, _ = server.accept()
             sock.sendall(b"x")
             assert far.recv(1) == b"x"
+            far.sendall(b"last words")
             far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             far.close()
+            assert sock.recv(20) == b"last words"
             with pytest.raises(ConnectionResetError):
                 sock.recv(1)
 
