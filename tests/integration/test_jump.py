@@ -197,6 +197,32 @@ class TestStreams:
         finally:
             host.stop()
 
+    @pytest.mark.one_pair
+    @pytest.mark.skipif(not os.access(SSHD, os.X_OK), reason="needs OpenSSH's sshd")
+    def test_behind_a_jump_host_there_may_be_a_plain_sshd(self, way, tmp_path):
+        """ssh takes over, and goes by qsh to a jump host that has no sshd."""
+        client, (hop, _) = way(1)
+        host = Sshd(tmp_path / "sshd", client.key)
+        program = tmp_path / "qsh"
+        program.write_text(f"#!{sys.executable}\nfrom qsh.client.main import main\nmain()\n")
+        program.chmod(0o755)
+        client.program = (str(program),)
+        try:
+            client.known_hosts.write_text(f"{hop.known_hosts_line()}\n{host.known_hosts_line}\n")
+            client.configure(f"Port {host.port}", "ProxyJump hop0")
+            with client.config.open("a") as config:
+                config.write(
+                    f"Host hop0\n  HostName {hop.address}\n  Port {hop.port}\n  User {USER}\n"
+                    f"  IdentityFile {client.key}\n  UserKnownHostsFile {client.known_hosts}\n")
+            done = client("host", "cat; exit 7", stdin=PAYLOAD, timeout=60)
+            assert (done.status, done.stdout) == (7, PAYLOAD), done.stderr
+            assert hop.log.count("Accepted publickey") == 2
+            done = client("-o", "FallbackToSsh=no", "-o", "ConnectTimeout=3", "host", "true")
+            assert done.status == 255
+            assert "nothing answers" in done.stderr
+        finally:
+            host.stop()
+
 
 @pytest.mark.one_pair
 class TestProxyCommand:

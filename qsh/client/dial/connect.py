@@ -143,7 +143,7 @@ async def _connect_by_proxy(
         connection = await dial(
             settings.hostname, settings.port, factory=factory, config=config,
             timeout=settings.connect_timeout, open_link=route.open_link, meanwhile=meanwhile,
-            endpoints=route.endpoints, open_stream=route.open_stream,
+            endpoints=route.endpoints, open_stream=route.open_stream, other=route.find_sshd,
         )  # fmt: skip
     except BaseException as error:
         route.leave()

@@ -107,7 +107,7 @@ def fall_back(settings: ClientSettings, arguments: Sequence[str], error: NoServe
     for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.flush()
     try:
-        os.execve(program, ["ssh", *words], environment)  # noqa: S606  (the user's own words)
+        os.execve(program, [_name_for(settings), *words], environment)  # noqa: S606  (the user's own words)
     except OSError as failure:
         raise QshError(f"cannot run {program}: {failure.strerror}") from None
 
@@ -124,6 +124,12 @@ def find_ssh(environment: Mapping[str, str]) -> str | None:
         if program is not None and os.path.realpath(program) not in (ours, *tried):
             return program
     return None
+
+
+def _name_for(settings: ClientSettings) -> str:
+    """What ssh is to be called. By the program of that name it reaches its jump hosts, of which
+    some may have no sshd; it takes `ssh` where that cannot be run."""
+    return sys.argv[0] if settings.proxy_jump and "/" in sys.argv[0] else "ssh"
 
 
 def _with_tried(program: str, environment: Mapping[str, str]) -> dict[str, str]:

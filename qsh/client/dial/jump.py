@@ -5,22 +5,25 @@ then carries is the next connection's packets, encrypted for whom they are. Betw
 travel as datagrams in datagrams, or by a stream to TcpPort where those do not get through.
 """
 
+import asyncio
 import socket
 import time
 
 from qsh import log
 from qsh.client.dial.connect import connect, follow_network
+from qsh.client.dial.route import HERE
 from qsh.client.login.prompts import UserPrompter
 from qsh.config.client import load_client
 from qsh.config.client_settings import ClientSettings
 from qsh.config.jumps import jumps_text
 from qsh.config.lines import ConfigLine, option_line
-from qsh.errors import QshError
+from qsh.errors import NetworkError, QshError
 from qsh.forward.flow_link import FlowLink
 from qsh.net.connection import Connection
 from qsh.net.dial import OpenStream
 from qsh.net.endpoint import Endpoint
 from qsh.net.migration import Migrator
+from qsh.net.stream_link import SSH_GREETING
 from qsh.net.tasks import spawn
 from qsh.net.udp import DatagramLink
 from qsh.quic.events import Address
@@ -46,6 +49,7 @@ class Hop:
     """The last host before the server of these settings, and our connection to it."""
 
     def __init__(self, settings: ClientSettings) -> None:
+        self._target_settings = settings
         self._target = settings.hostname, settings.port
         self._tcp_port = settings.tcp_port
         self._settings = hop_settings(settings)
@@ -120,6 +124,26 @@ class Hop:
             return await open_tls_on(ours, self._target[0], self._connection.local, there)
 
         return open_stream
+
+    async def find_sshd(self) -> str:
+        """As probe.wait_for_sshd, from the hop. Raises QshError if no SSH server greets us."""
+        from qsh.client.dial.fallback import had_server
+        from qsh.client.dial.probe import HEAD_START, KNOWN_MARGIN, MARGIN
+
+        assert self._connection is not None
+        await asyncio.sleep(HEAD_START)
+        began = time.monotonic()
+        channel = self._connection.open_channel(DirectTcpip(*self._target, "127.0.0.1", 0))
+        try:
+            await channel.opened()
+            greeting = await channel.read()
+        finally:
+            channel.close()
+        if not greeting.startswith(SSH_GREETING):
+            raise NetworkError("no sshd listens there either")
+        margin = KNOWN_MARGIN if had_server(self._target_settings) else MARGIN
+        await asyncio.sleep(max(0.0, margin + time.monotonic() - began - HEAD_START))
+        return HERE[0]
 
     async def _carry(self, sock: socket.socket, port: int) -> None:
         from qsh.forward.relay import relay

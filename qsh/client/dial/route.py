@@ -5,7 +5,7 @@ whoever is at the other end of the way.
 """
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 from qsh.config.client_settings import ClientSettings
 from qsh.errors import NoServerError
@@ -31,6 +31,8 @@ class Route:
     leave: Callable[[], None]
     open_stream: OpenStream | None = None
     """Tried beside it, where datagrams do not get through."""
+    find_sshd: Callable[[], Coroutine[None, None, str]] | None = None
+    """Returns when qshd has had its time and an SSH server was found at the end of the way."""
     leads_to_ssh: Callable[[], bool] = lambda: False
     """Whether an SSH server was found at its end instead of qshd."""
 
@@ -51,7 +53,9 @@ async def proxied_route(settings: ClientSettings) -> Route:
             return Route((Endpoint(socket.AF_INET, there),), _once(link), link.close)
         return Route((Endpoint(socket.AF_INET, there),),
                      lambda _endpoint, _bind: hop.open_link(there), hop.leave,
-                     hop.stream_opener(there))  # fmt: skip
+                     hop.stream_opener(there),
+                     None if settings.fallback_to_ssh == "no" else hop.find_sshd,
+        )  # fmt: skip
     from qsh.client.dial.proxy import open_proxy
 
     link = await open_proxy(settings, HERE, there)
