@@ -8,7 +8,8 @@
 A `dataclass(frozen=True, slots=True)` in all that matters (positional and keyword arguments,
 defaults, equality, hash, repr, match), but without its 0.4 ms of code generation per class, which
 for the hundred classes that a client loads was a quarter of its start-up. `__init__` is written
-when the first instance is made; the rest is shared. Imports nothing of qsh.
+when the second instance is made, since many have one only (to write that of the client's settings
+takes 5 ms); the rest is shared. Imports nothing of qsh.
 """
 
 from collections.abc import Callable
@@ -76,7 +77,21 @@ def _is_class_var(kind: Any) -> bool:
 
 
 def _first_init(self: Any, *values: Any, **named: Any) -> None:
-    """Stands in for `__init__` until the first instance is made."""
+    """Makes the first instance, field by field."""
+    cls = type(self)
+    cls.__init__ = _second_init
+    names = cls.__match_args__
+    given = dict(zip(names, values, strict=False))
+    whole = {**cls._defaults_, **given, **named}
+    if len(given) < len(values) or given.keys() & named.keys() or whole.keys() != set(names):
+        _second_init(self, *values, **named)  # which says what is wrong
+        return
+    for name in names:
+        object.__setattr__(self, name, whole[name])
+
+
+def _second_init(self: Any, *values: Any, **named: Any) -> None:
+    """Stands in for `__init__` until the second instance is made."""
     cls = type(self)
     cls.__init__ = _write_init(cls)
     cls.__init__(self, *values, **named)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qsh.quic.engine import available
-from qsh.wire.channel_messages import ExecRequest
+from qsh.wire.start_messages import ExecRequest
 from tests.bench.figures import text_table
 from tests.integration.harness import Client, Daemon, public
 from tests.integration.raw_client import connected, processes_of

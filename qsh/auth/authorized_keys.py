@@ -6,8 +6,8 @@ that matches and is not void decides; any doubt makes a line void. Pure: text in
 
 from collections.abc import Callable, Iterator
 
+from qsh.auth.blobs import CA_SIGNATURE_ALGORITHMS
 from qsh.auth.certificates import (
-    CA_SIGNATURE_ALGORITHMS,
     CertificateTerms,
     check_user_certificate,
 )

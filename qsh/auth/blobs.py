@@ -42,6 +42,17 @@ PLAIN_OF = {_certificate_name(name): name for name in _PARTS}
 CERTIFICATE_OF = {plain: certificate for certificate, plain in PLAIN_OF.items()}
 ALGORITHMS = frozenset(_PARTS) | frozenset(PLAIN_OF)
 """Every key algorithm that qsh knows, plain and certificate."""
+CA_SIGNATURE_ALGORITHMS = frozenset({
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+})
+"""CASignatureAlgorithms by default; SHA-1 is not among them."""
 
 
 class CertificateKind(IntEnum):

@@ -7,24 +7,12 @@ without principals speaks for nobody, and only host certificates may use wildcar
 
 from collections.abc import Collection
 
-from qsh.auth.blobs import Certificate, CertificateKind
+from qsh.auth.blobs import CA_SIGNATURE_ALGORITHMS, Certificate, CertificateKind
 from qsh.auth.patterns import PatternError, match_cidr_list, match_pattern
 from qsh.auth.public_key import PublicKey
 from qsh.errors import DecodeError, HostKeyError, IdentityError
 from qsh.record import record, replace
 from qsh.wire.codec import Reader
-
-CA_SIGNATURE_ALGORITHMS = frozenset({
-    "ssh-ed25519",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "sk-ssh-ed25519@openssh.com",
-    "sk-ecdsa-sha2-nistp256@openssh.com",
-    "rsa-sha2-512",
-    "rsa-sha2-256",
-})
-"""CASignatureAlgorithms by default; SHA-1 is not among them."""
 
 
 @record

@@ -192,7 +192,8 @@ def _certificate_problem(
     key: PublicKey, principal: str, now: float, ca_algorithms: frozenset[str] | None
 ) -> str:
     """Why the certificate does not speak for the host; empty if it does."""
-    from qsh.auth.certificates import CA_SIGNATURE_ALGORITHMS, check_host_certificate
+    from qsh.auth.blobs import CA_SIGNATURE_ALGORITHMS
+    from qsh.auth.certificates import check_host_certificate
 
     allowed = CA_SIGNATURE_ALGORITHMS if ca_algorithms is None else ca_algorithms
     try:

@@ -7,7 +7,7 @@ A file of these lines gives the same settings again, so a `%` that is meant is w
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from qsh.auth.certificates import CA_SIGNATURE_ALGORITHMS
+from qsh.auth.blobs import CA_SIGNATURE_ALGORITHMS
 from qsh.client.login.algorithms import allowed_names
 from qsh.config.client import EXPANDED
 from qsh.config.client_keywords import CLIENT_KEYWORDS

@@ -11,7 +11,7 @@ from qsh.config.client_settings import ClientSettings
 from qsh.config.patterns import matches_any
 from qsh.errors import UsageError
 from qsh.record import record
-from qsh.wire.channel_messages import (
+from qsh.wire.start_messages import (
     EnvRequest,
     ExecRequest,
     PtyRequest,

@@ -202,6 +202,8 @@ class Sources:
 
     def paths(self, pattern: str) -> list[str]:
         """The files that a glob(3) pattern names, sorted."""
+        if pattern not in self._paths and not set(pattern) & set("*?["):
+            self._paths[pattern] = [pattern] if os.path.lexists(pattern) else []
         if pattern not in self._paths:
             from glob import glob  # pathlib would cost start-up time
 

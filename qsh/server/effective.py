@@ -8,8 +8,7 @@ does in their place stands there otherwise.
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from qsh.auth.blobs import ALGORITHMS, CERTIFICATE_SUFFIX
-from qsh.auth.certificates import CA_SIGNATURE_ALGORITHMS
+from qsh.auth.blobs import ALGORITHMS, CA_SIGNATURE_ALGORITHMS, CERTIFICATE_SUFFIX
 from qsh.config.key_exchange import GROUPS
 from qsh.config.keywords import Effect, Keyword
 from qsh.config.server import ServerConfig, load_server

@@ -19,8 +19,9 @@ from qsh.net.stream_link import StreamLink
 from qsh.quic import engine as engines
 from qsh.quic.engine import EngineConfig
 from qsh.quic.identity import load_identity, make_certificate, new_identity_key
-from qsh.wire.channel_messages import ExecRequest, SessionOpen
+from qsh.wire.channel_messages import SessionOpen
 from qsh.wire.connection import Role
+from qsh.wire.start_messages import ExecRequest
 from qsh.wire.userauth import ClientLogin, ServerLogin
 from qsh.wire.userauth_messages import NoneRequest
 

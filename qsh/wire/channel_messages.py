@@ -9,6 +9,13 @@ from typing import ClassVar
 from qsh.record import record
 from qsh.wire import forward_messages, session_messages
 from qsh.wire.codec import Registry, Rest, UInt32, decode_body, encode_body, message
+from qsh.wire.start_messages import (
+    EnvRequest,
+    ExecRequest,
+    PtyRequest,
+    ShellRequest,
+    SubsystemRequest,
+)
 
 
 @message(90)
@@ -134,51 +141,6 @@ def decode_open(kind: str, data: bytes) -> object:
     """The body of a ChannelOpen. Raises DecodeError."""
     cls = OPENS.get(kind)
     return decode_body(cls, data) if cls else UnknownOpen(kind, data)
-
-
-@record
-class PtyRequest:
-    """RFC 4254 section 6.2. `modes` are encoded as in section 8."""
-
-    name: ClassVar[str] = "pty-req"
-    term: str
-    columns: UInt32
-    rows: UInt32
-    width_px: UInt32
-    height_px: UInt32
-    modes: bytes
-
-
-@record
-class EnvRequest:
-    """RFC 4254 section 6.4."""
-
-    name: ClassVar[str] = "env"
-    variable: str
-    value: str
-
-
-@record
-class ShellRequest:
-    """RFC 4254 section 6.5."""
-
-    name: ClassVar[str] = "shell"
-
-
-@record
-class ExecRequest:
-    """RFC 4254 section 6.5."""
-
-    name: ClassVar[str] = "exec"
-    command: bytes
-
-
-@record
-class SubsystemRequest:
-    """RFC 4254 section 6.5."""
-
-    name: ClassVar[str] = "subsystem"
-    subsystem: str
 
 
 @record

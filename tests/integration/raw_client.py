@@ -14,8 +14,9 @@ from qsh.net.dial import dial
 from qsh.quic import engine
 from qsh.quic.engine import EngineConfig
 from qsh.quic.identity import read_attestation
-from qsh.wire.channel_messages import ExecRequest, ExitSignal, ExitStatus, SessionOpen
+from qsh.wire.channel_messages import ExitSignal, ExitStatus, SessionOpen
 from qsh.wire.events import LoginFailed, LoginSucceeded
+from qsh.wire.start_messages import ExecRequest
 from qsh.wire.userauth_messages import PublicKeyRequest
 from tests.integration.harness import USER
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from qsh.wire.channel_messages import ExecRequest
+from qsh.wire.start_messages import ExecRequest
 from tests.integration.harness import Daemon, make_key, public
 from tests.integration.raw_client import connected, named, wait_until
 from tests.sources import ROOT

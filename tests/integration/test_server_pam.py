@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from qsh.errors import NetworkError
-from qsh.wire.channel_messages import ExecRequest
 from qsh.wire.events import InfoAsked, LoginFailed, LoginSucceeded, PasswordChangeAsked
+from qsh.wire.start_messages import ExecRequest
 from qsh.wire.userauth_messages import (
     KeyboardInteractiveRequest,
     NoneRequest,

@@ -15,7 +15,8 @@ import pytest
 
 from qsh.auth.private_key import load_private
 from qsh.paths import state_folder
-from qsh.wire.channel_messages import ExecRequest, SessionOpen
+from qsh.wire.channel_messages import SessionOpen
+from qsh.wire.start_messages import ExecRequest
 from tests.integration.raw_client import IDLE, connected, named, processes_of, wait_for, wait_until
 
 IS_ROOT = os.geteuid() == 0

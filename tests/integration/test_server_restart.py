@@ -12,7 +12,8 @@ import time
 import pytest
 
 from qsh.errors import NetworkError
-from qsh.wire.channel_messages import ExecRequest, SessionOpen
+from qsh.wire.channel_messages import SessionOpen
+from qsh.wire.start_messages import ExecRequest
 from tests.integration.forward_peers import LOCALHOST, EchoServer, free_port, running
 from tests.integration.harness import Client, public
 from tests.integration.raw_client import connected, named, processes_of, wait_for, wait_until

@@ -10,17 +10,19 @@ import pytest
 from qsh.errors import ChannelOpenError, NetworkError, OpenFailure
 from qsh.wire.channel_messages import (
     BreakRequest,
-    EnvRequest,
-    ExecRequest,
-    PtyRequest,
-    ShellRequest,
     SignalRequest,
-    SubsystemRequest,
     UnknownOpen,
     UnknownRequest,
     WindowChange,
 )
 from qsh.wire.global_messages import UnknownGlobal
+from qsh.wire.start_messages import (
+    EnvRequest,
+    ExecRequest,
+    PtyRequest,
+    ShellRequest,
+    SubsystemRequest,
+)
 from tests.integration.harness import public
 from tests.integration.raw_client import (
     IDLE,

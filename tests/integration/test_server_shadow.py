@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from qsh.wire.channel_messages import ExecRequest, PtyRequest, ShellRequest
 from qsh.wire.events import LoginFailed, LoginSucceeded
+from qsh.wire.start_messages import ExecRequest, PtyRequest, ShellRequest
 from qsh.wire.userauth_messages import NoneRequest, PasswordRequest
 from tests.integration.harness import public
 from tests.integration.login_talk import talk_to

@@ -56,6 +56,33 @@ def test_wrong_arguments_as_a_dataclass(values, named):
     assert str(ours.value).replace("Point", "Model").replace("_self", "self") == str(theirs.value)
 
 
+@pytest.mark.parametrize(("values", "named"), [((), {}), ((1, 2, 3), {}), ((1,), {"x": 1}),
+                                               ((1,), {"z": 1})])
+def test_wrong_arguments_of_the_very_first_one(values, named):
+    @record
+    class Fresh:
+        x: int
+        y: int = 2
+
+    with pytest.raises(TypeError) as ours:
+        Fresh(*values, **named)
+    with pytest.raises(TypeError) as theirs:
+        Model(*values, **named)
+    assert str(ours.value).rpartition("<locals>.")[2].replace("Fresh", "Model").replace(
+        "_self", "self") == str(theirs.value)
+
+
+def test_the_first_ones_are_as_all_others():
+    @record
+    class Fresh:
+        x: int
+        y: int = 2
+
+    first, second, third = Fresh(1), Fresh(x=1), Fresh(1, y=2)
+    assert first == second == third
+    assert (first.x, first.y) == (1, 2)
+
+
 def test_equal_values_are_one_key():
     assert {Point(1): "a"}[Point(1, 2)] == "a"
     assert Point(1) != Point(2)

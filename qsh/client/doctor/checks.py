@@ -8,7 +8,7 @@ import socket
 import time
 from pathlib import Path
 
-from qsh.auth.certificates import CA_SIGNATURE_ALGORITHMS
+from qsh.auth.blobs import CA_SIGNATURE_ALGORITHMS
 from qsh.auth.known_hosts import DEFAULT_PORT, Kind, Verdict, load
 from qsh.client.dial.connect import FAMILIES
 from qsh.client.doctor.report import Finding, Level

@@ -5,7 +5,7 @@ the user say whether that key is the host's.
 """
 
 from qsh import log
-from qsh.auth.certificates import CA_SIGNATURE_ALGORITHMS
+from qsh.auth.blobs import CA_SIGNATURE_ALGORITHMS
 from qsh.auth.known_hosts import DEFAULT_PORT, Kind, KnownHosts, Verdict, host_name, load
 from qsh.auth.public_key import PublicKey
 from qsh.auth.signatures import login_algorithms

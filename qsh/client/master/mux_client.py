@@ -231,7 +231,7 @@ def run_session(master: Master, plan: "SessionPlan | None", settings: "ClientSet
 
 def session_fields(plan: "SessionPlan") -> list[Field]:
     """Of NEW_SESSION, after the request's number."""
-    from qsh.wire.channel_messages import ExecRequest, SubsystemRequest
+    from qsh.wire.start_messages import ExecRequest, SubsystemRequest
 
     command: bytes = b""
     if isinstance(plan.start, ExecRequest):

@@ -17,7 +17,7 @@ from qsh.client.session.session import Lasting, Session
 from qsh.config.client_settings import ClientSettings
 from qsh.net.connection import Connection
 from qsh.record import record
-from qsh.wire.channel_messages import (
+from qsh.wire.start_messages import (
     EnvRequest,
     ExecRequest,
     PtyRequest,

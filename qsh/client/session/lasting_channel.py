@@ -18,7 +18,7 @@ from qsh.net.inbox import Inbox, Signal
 from qsh.net.tasks import cancel, spawn
 from qsh.record import record
 from qsh.wire.channel import DATA_TYPES
-from qsh.wire.channel_messages import PtyRequest, SessionOpen
+from qsh.wire.channel_messages import SessionOpen
 from qsh.wire.replay import Replay
 from qsh.wire.session_messages import (
     SESSION_LENGTH,
@@ -29,6 +29,7 @@ from qsh.wire.session_messages import (
     ProgressRequest,
     SentAwayRequest,
 )
+from qsh.wire.start_messages import PtyRequest
 
 MOST_UNACKNOWLEDGED = 16 << 20
 """Bytes of input that the server may not have; then writing waits."""

@@ -9,7 +9,8 @@ from qsh.client.session.lasting_channel import LastingChannel
 from qsh.errors import RequestError
 from qsh.net.connection import Connection
 from qsh.record import replace
-from qsh.wire.channel_messages import PtyRequest, SessionOpen
+from qsh.wire.channel_messages import SessionOpen
+from qsh.wire.start_messages import PtyRequest
 
 if TYPE_CHECKING:
     from qsh.client.session.session import Lasting

@@ -22,16 +22,9 @@ from qsh.net.splice import copy_from, copy_to
 from qsh.net.tasks import cancel, spawn
 from qsh.record import record, replace
 from qsh.wire.channel import EXTENDED_DATA_STDERR
-from qsh.wire.channel_messages import (
-    ExecRequest,
-    ExitSignal,
-    ExitStatus,
-    PtyRequest,
-    SessionOpen,
-    SubsystemRequest,
-    WindowChange,
-)
+from qsh.wire.channel_messages import ExitSignal, ExitStatus, SessionOpen, WindowChange
 from qsh.wire.forward_messages import AgentRequest
+from qsh.wire.start_messages import ExecRequest, PtyRequest, SubsystemRequest
 
 if TYPE_CHECKING:
     from qsh.client.session.contact import Contact

@@ -10,7 +10,7 @@ import os
 
 from qsh import paths
 from qsh.auth import known_hosts
-from qsh.auth.certificates import CA_SIGNATURE_ALGORITHMS
+from qsh.auth.blobs import CA_SIGNATURE_ALGORITHMS
 from qsh.auth.known_hosts import Kind
 from qsh.auth.public_key import PublicKey
 from qsh.auth.signatures import login_algorithms, signature_algorithm

@@ -10,7 +10,7 @@ from typing import TypedDict
 
 from qsh.auth import authorized_keys, revoked
 from qsh.auth.authorized_keys import Permissions
-from qsh.auth.certificates import CA_SIGNATURE_ALGORITHMS
+from qsh.auth.blobs import CA_SIGNATURE_ALGORITHMS
 from qsh.auth.public_key import PublicKey
 from qsh.config.server import user_path
 from qsh.config.server_settings import ServerSettings

@@ -33,13 +33,8 @@ from qsh.server.worker.session import Session
 from qsh.server.worker.x11 import is_plain
 from qsh.wire.channel_messages import (
     BreakRequest,
-    EnvRequest,
-    ExecRequest,
-    PtyRequest,
     SessionOpen,
-    ShellRequest,
     SignalRequest,
-    SubsystemRequest,
     UnknownRequest,
     WindowChange,
 )
@@ -54,6 +49,13 @@ from qsh.wire.session_messages import (
     ProgressRequest,
     SessionsRequest,
     TicketKeyRequest,
+)
+from qsh.wire.start_messages import (
+    EnvRequest,
+    ExecRequest,
+    PtyRequest,
+    ShellRequest,
+    SubsystemRequest,
 )
 
 _log = logger("session")

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qsh.auth.blobs import string
+from qsh.auth.blobs import CA_SIGNATURE_ALGORITHMS, string
 from qsh.auth.certificates import (
-    CA_SIGNATURE_ALGORITHMS,
     CertificateTerms,
     check_host_certificate,
     check_user_certificate,

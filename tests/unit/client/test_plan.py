@@ -5,7 +5,7 @@ import pytest
 from qsh.client.plan import LocalTerminal, plan_session
 from qsh.config.client_settings import ClientSettings
 from qsh.errors import UsageError
-from qsh.wire.channel_messages import EnvRequest, ExecRequest, ShellRequest, SubsystemRequest
+from qsh.wire.start_messages import EnvRequest, ExecRequest, ShellRequest, SubsystemRequest
 
 TERMINAL = LocalTerminal(True, 80, 24, 0, 0, b"\x01\0\0\0\x03\0")
 PIPE = LocalTerminal(False)

@@ -16,7 +16,8 @@ from qsh.client.session.console import Console
 from qsh.client.session.session import Session
 from qsh.config.client_settings import ClientSettings
 from qsh.quic.engine import available
-from qsh.wire.channel_messages import ExecRequest, ExitStatus
+from qsh.wire.channel_messages import ExitStatus
+from qsh.wire.start_messages import ExecRequest
 from tests.attested import Answers, Host
 from tests.key_making import ED25519
 from tests.pair import Conditions, run

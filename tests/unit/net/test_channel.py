@@ -6,7 +6,7 @@ import random
 import pytest
 
 from qsh.errors import NetworkError
-from qsh.wire.channel_messages import ExecRequest
+from qsh.wire.start_messages import ExecRequest
 from tests.pair import Conditions, read_all, run, write_all
 
 pytestmark = pytest.mark.no_cover  # it would take seven times as long

@@ -9,9 +9,10 @@ from qsh.errors import ChannelOpenError, DisconnectReason, NetworkError, OpenFai
 from qsh.net.connection import Connection
 from qsh.quic import engine as engines
 from qsh.quic.engine import EngineConfig
-from qsh.wire.channel_messages import ExecRequest, ExitStatus, SessionOpen
+from qsh.wire.channel_messages import ExitStatus, SessionOpen
 from qsh.wire.events import LoginRequested, LoginSucceeded
 from qsh.wire.global_messages import HostKeysAnnounce, HostKeysProve, UnknownGlobal
+from qsh.wire.start_messages import ExecRequest
 from qsh.wire.userauth_messages import NoneRequest
 from tests.pair import SERVER_ADDRESS, run
 

@@ -9,8 +9,9 @@ from qsh.errors import LocalProtocolError, NetworkError
 from qsh.net.connection import Connection
 from qsh.quic import engine as engines
 from qsh.quic.engine import EngineConfig
-from qsh.wire.channel_messages import EnvRequest, SessionOpen
+from qsh.wire.channel_messages import SessionOpen
 from qsh.wire.connection import Role
+from qsh.wire.start_messages import EnvRequest
 from tests.pair import SERVER_ADDRESS, Conditions, Network, Pair, run
 
 

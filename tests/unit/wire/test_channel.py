@@ -7,17 +7,12 @@ from hypothesis import strategies as st
 from qsh.errors import LocalProtocolError, OpenFailure, RemoteProtocolError
 from qsh.wire import events
 from qsh.wire.channel import INITIAL_WINDOW, MAX_PING
-from qsh.wire.channel_messages import (
-    ExecRequest,
-    ExitStatus,
-    Ping,
-    UnknownOpen,
-    UnknownRequest,
-)
+from qsh.wire.channel_messages import ExitStatus, Ping, UnknownOpen, UnknownRequest
 from qsh.wire.codec import encode
 from qsh.wire.connection import Role
 from qsh.wire.forward_messages import DirectTcpip
 from qsh.wire.framing import data_head, frame
+from qsh.wire.start_messages import ExecRequest
 from tests.unit.wire.conftest import Pair
 
 

@@ -7,14 +7,12 @@ from hypothesis import strategies as st
 from qsh.errors import LocalProtocolError, RemoteProtocolError
 from qsh.wire import events
 from qsh.wire.channel import INITIAL_WINDOW, StreamAbort, StreamWrite
-from qsh.wire.channel_messages import (
-    ExecRequest,
-    SessionOpen,
-)
+from qsh.wire.channel_messages import SessionOpen
 from qsh.wire.connection import LEAST_WINDOW, WINDOWS, Connection, Role
 from qsh.wire.datagram import encode_datagrams
 from qsh.wire.framing import frame
 from qsh.wire.global_messages import HostKeysProve, UnknownGlobal
+from qsh.wire.start_messages import ExecRequest
 from qsh.wire.userauth_messages import NoneRequest
 from tests.unit.wire.conftest import Pair
 

@@ -5,13 +5,11 @@ import pytest
 from qsh.errors import RemoteProtocolError
 from qsh.wire import events
 from qsh.wire.channel import EARLY_WINDOW, INITIAL_WINDOW
-from qsh.wire.channel_messages import (
-    ExecRequest,
-    SessionOpen,
-)
+from qsh.wire.channel_messages import SessionOpen
 from qsh.wire.codec import encode
 from qsh.wire.connection import MAX_HELD, Connection, Role
 from qsh.wire.framing import frame
+from qsh.wire.start_messages import ExecRequest
 from qsh.wire.userauth_messages import (
     ADDENDUM,
     SERVICE,

@@ -13,16 +13,8 @@ from qsh.client.session.console import Console
 from qsh.client.session.session import Ending, Session
 from qsh.config.client_settings import ClientSettings
 from qsh.errors import ChannelOpenError, NetworkError, OpenFailure, QshError, RequestError
-from qsh.wire.channel_messages import (
-    BreakRequest,
-    EnvRequest,
-    ExecRequest,
-    ExitSignal,
-    ExitStatus,
-    PtyRequest,
-    ShellRequest,
-    WindowChange,
-)
+from qsh.wire.channel_messages import BreakRequest, ExitSignal, ExitStatus, WindowChange
+from qsh.wire.start_messages import EnvRequest, ExecRequest, PtyRequest, ShellRequest
 from tests.pair import Pair
 
 
