@@ -364,6 +364,9 @@ class Driver:
         self._timer = None
         deadline = None if self._engine_ended else self.engine.get_timer()
         now = self._loop.time()
-        if deadline is not None and deadline <= now + 1e-6:  # the loop may be early by its tick
+        if deadline is not None:
+            if deadline > now + 1e-6:  # the loop may be early by its tick
+                self._guarded(self._arm)  # the deadline has moved on since
+                return
             self._guarded(lambda: self.engine.handle_timer(max(now, deadline)))
         self._guarded(self._turn)

@@ -23,7 +23,6 @@ from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import (
     CONNECTION_LIMIT_FRAME_CAPACITY,
     MAX_STREAM_DATA_FRAME_CAPACITY,
-    QuicConnection,
     QuicConnectionError,
     QuicConnectionId,
     QuicConnectionState,
@@ -35,13 +34,14 @@ from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream
 
-from qsh.quic.engine import MIN_DATAGRAM_SIZE, EngineConfig, Stats
+from qsh.quic.engine import EngineConfig, Stats
 from qsh.quic.engine_aioquic_congestion import pace, packets_lost
 from qsh.quic.engine_aioquic_credit import Credit
 from qsh.quic.engine_aioquic_keys import Exporter, choose_groups, group_name
 from qsh.quic.engine_aioquic_mtu import PathSize
 from qsh.quic.engine_aioquic_streams import SendOrder, takes_bytes, unsent_bytes
 from qsh.quic.engine_aioquic_trace import Trace
+from qsh.quic.engine_aioquic_validation import PathValidation
 from qsh.quic.events import Address
 from qsh.quic.identity import certificate_bytes
 
@@ -63,7 +63,7 @@ DATAGRAM_QUEUE = 1024
 """DATAGRAM frames waiting to be sent; the oldest give way."""
 
 
-class Connection(QuicConnection):
+class Connection(PathValidation):
     """One connection; `config` is qsh's, `configuration` aioquic's."""
 
     def __init__(
@@ -76,7 +76,7 @@ class Connection(QuicConnection):
     ) -> None:
         self.authenticated = False
         """A packet was decrypted since the caller last cleared this."""
-        self._packets_received = 0
+        self._packets_received = self._received_at_kick = 0
         self._config = config
         self._order = SendOrder()
         self._queue: list[QuicStream] = []
@@ -232,6 +232,7 @@ class Connection(QuicConnection):
 
     def _write_connection_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
         # As aioquic's, without the doubling of MAX_DATA.
+        self.write_second_challenge(builder)
         data = self._local_max_data
         for limit in (data, self._local_max_streams_bidi, self._local_max_streams_uni):
             few = limit is not data and limit.sent - limit.used >= limit.value - limit.sent
@@ -319,14 +320,6 @@ class Connection(QuicConnection):
 
     # Datagrams
 
-    def _write_path_challenge_frame(
-        self, builder: QuicPacketBuilder, network_path: QuicNetworkPath
-    ) -> None:
-        super()._write_path_challenge_frame(builder, network_path)
-        if (builder.max_total_bytes or MIN_DATAGRAM_SIZE) < MIN_DATAGRAM_SIZE:
-            # RFC 9000 section 8.2.1; aioquic would spend on padding what an echo needs.
-            builder._datagram_needs_padding = False
-
     def _parse_transport_parameters(self, data: bytes, from_session_ticket: bool = False) -> None:
         super()._parse_transport_parameters(data, from_session_ticket)
         # aioquic checks max_udp_payload_size but does not obey it (RFC 9000 section 18.2).
@@ -376,6 +369,11 @@ class Connection(QuicConnection):
     def is_idle(self, now: float) -> bool:
         """Nothing was heard for the idle time-out."""
         return self._close_event is None and self._close_at is not None and now >= self._close_at
+
+    def heard_since_kick(self) -> bool:
+        """Whether the peer has said something since this was last asked."""
+        before, self._received_at_kick = self._received_at_kick, self._packets_received
+        return before != self._packets_received
 
     @property
     def path(self) -> QuicNetworkPath | None:

@@ -22,6 +22,7 @@ from qsh.quic.engine_aioquic_congestion import (
     registered_name,
 )
 from qsh.quic.engine_aioquic_connection import Connection
+from qsh.quic.engine_aioquic_silence import kick as kick
 
 
 def migrate(connection: Connection, now: float) -> None:
@@ -30,14 +31,6 @@ def migrate(connection: Connection, now: float) -> None:
     connection.change_connection_id()
     forget_path(connection, now)
     kick(connection, now)
-
-
-def kick(connection: Connection, now: float) -> None:
-    """Ask for a sign of life now, whatever timers and congestion window say: by sending the oldest
-    unanswered data again if there is any, else by a PING."""
-    loss = connection._loss
-    loss._pto_count = 0
-    loss.reschedule_data(now=now)
 
 
 def forget_path(connection: Connection, now: float) -> None:
