@@ -152,6 +152,7 @@ class Migrator:
                 self._move(endpoint)
             elif came_back or connection.vigil.silence:
                 connection.vigil.kick()
+            connection.vigil.hurry()
             return
         if self._has_route:
             _log.debug1("no way to the server for now")

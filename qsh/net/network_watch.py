@@ -12,12 +12,14 @@ from qsh.net.netlink import GROUPS, decode_messages
 _log = logger("network")
 
 SETTLING = 0.02
-"""Seconds from a change to the call: changes come in swarms, an address before its route."""
+"""Seconds from a first change to another call: changes come in swarms, an address before its
+route, and the first one may be all that is needed."""
 READ_SIZE = 65536
 
 
 class NetworkWatch:
-    """Calls `changed` soon after addresses, routes or interfaces have changed."""
+    """Calls `changed` when addresses, routes or interfaces have changed: at once, and once
+    more when what came with the change has settled."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
@@ -64,6 +66,7 @@ class NetworkWatch:
                 break
         if is_change and self._settling is None:
             self._settling = self._loop.call_later(SETTLING, self._tell)
+            self._changed()
 
     def _tell(self) -> None:
         self._settling = None

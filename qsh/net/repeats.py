@@ -8,6 +8,7 @@ loses what was under way, and with probes of a silent path. What is large, or fr
 repeated.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -103,20 +104,27 @@ class _Written:
             self.size -= len(self.pieces.popleft().data)
         self.new = min(self.new, len(self.pieces))
 
+    def spent(self) -> int:
+        """How many pieces, the oldest, have been repeated often enough for now."""
+        return next((at for at, piece in enumerate(self.pieces) if piece.copies < COPIES),
+                    len(self.pieces))  # fmt: skip
+
     def due(self, pause: float) -> float:
-        """When to repeat, if nothing else is sent before."""
-        return self.sent_at + pause * (1 << self.pieces[-1].copies)
+        """When to repeat, if nothing else is sent before; infinity if all was often enough."""
+        copies = self.pieces[-1].copies
+        return self.sent_at + pause * (1 << copies) if copies < COPIES else math.inf
 
     def repeat(self) -> tuple[int, bytes]:
         """Offset and bytes of what has been sent before, as much as one DATAGRAM takes."""
-        data = b""
-        for place in range(len(self.pieces) - self.new):
+        data, spent = b"", self.spent()
+        offset = self.end - self.size + sum(len(self.pieces[at].data) for at in range(spent))
+        for place in range(spent, len(self.pieces) - self.new):
             piece = self.pieces[place]
             if len(data) + len(piece.data) > COPY:
                 break
             piece.copies += 1
             data += piece.data
-        return self.end - self.size, data
+        return offset, data
 
 
 @dataclass(slots=True)
@@ -164,7 +172,8 @@ class Repeats:
         if not self._is_needed(now):
             return None
         streams = self._recent.values()
-        return min((stream.due(pause) for stream in streams if stream.pieces), default=None)
+        due = min((stream.due(pause) for stream in streams if stream.pieces), default=math.inf)
+        return due if due < math.inf else None
 
     def _is_needed(self, now: float) -> bool:
         return self.losses.is_lossy or now <= self._needed_until
@@ -177,19 +186,17 @@ class Repeats:
             if not stream.pieces:
                 del self._recent[stream_id]
             elif stream.new or now >= stream.due(pause) - EARLY:
-                if self._is_needed(now) and len(stream.pieces) > stream.new:
+                # What was often enough is kept: after an outage it is wanted again.
+                if self._is_needed(now) and len(stream.pieces) - stream.new > stream.spent():
                     found.append(encode_copy(stream_id, *stream.repeat()))
-                    stream.keep(lambda piece: piece.copies < COPIES)
                 stream.new, stream.sent_at = 0, now
         return found
 
     def all_arrived(self) -> None:
         """The peer has acknowledged everything that was sent."""
         for stream in self._recent.values():
-            first_new = len(stream.pieces) - stream.new
-            for place in range(first_new):
-                stream.pieces[place].copies = COPIES
-            stream.keep(lambda piece: piece.copies < COPIES)
+            while len(stream.pieces) > stream.new:
+                stream.size -= len(stream.pieces.popleft().data)
 
     def forget_written(self, stream_id: int) -> None:
         """No more is written on the stream."""

@@ -29,6 +29,7 @@ class Vigil:
         self._next_keep: asyncio.TimerHandle | None = None
         self._is_over = False
         self._overdue = asyncio.Event()
+        self._hurried_at = float("-inf")
 
     @property
     def silence(self) -> float:
@@ -75,6 +76,14 @@ class Vigil:
             self._engine.kick(self._loop.time())
             self._flush()
 
+    def hurry(self) -> None:
+        """There is news of the network: probes as frequent as at the beginning of a silence, since
+        the first packet may be lost."""
+        self._hurried_at = self._loop.time()
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = self._loop.call_later(LOOK, self._look)
+
     def keep_alive(self, policy: KeepAlive) -> None:
         """Break the silence also when nothing is owed, by this policy. To be called again when
         its interval has become shorter."""
@@ -99,7 +108,7 @@ class Vigil:
         silence, borne = self._silence.length(now), patience(stats.smoothed_rtt)
         delay = min(max(borne - silence, EARLY), LOOK)
         if silence >= borne:
-            delay = probe_interval(silence)
+            delay = probe_interval(min(silence, now - self._hurried_at))
             self._overdue.set()
             self.kick()
         if not self._is_over:

@@ -78,6 +78,7 @@ class PathValidation(QuicConnection):
         if path is None or not is_in_use or builder._flight_capacity < MIN_DATAGRAM_SIZE:
             return
         super()._write_path_challenge_frame(builder, path)
+        assert packet is not None
         packet.delivery_handlers[-1] = (self._second_delivered, (path,))
         self._unshown = None
 

@@ -1,4 +1,4 @@
-"""A client that moves, and networks that go away, on a virtual clock; over every engine."""
+"""A client that moves, on a virtual clock; over every engine."""
 
 import asyncio
 import os
@@ -7,84 +7,18 @@ import socket
 import pytest
 
 from qsh.net.endpoint import Endpoint
-from qsh.net.liveness import KeepAlive
-from qsh.net.migration import Migrator
-from qsh.quic.engine import EngineConfig
-from tests.pair import CLIENT_ADDRESS, SERVER_ADDRESS, Conditions, read_all, run, write_all
+from tests.pair import CLIENT_ADDRESS, Conditions, read_all, write_all
+from tests.unit.net.world import (
+    LTE,
+    ROUND_TRIP,
+    SERVER,
+    SERVER_6,
+    echo_time,
+    now,
+    world,
+)
 
 pytestmark = pytest.mark.no_cover  # it would take seven times as long
-
-DAY = EngineConfig(idle_timeout=86400.0)
-ROUND_TRIP = 0.1
-WIFI, LTE = CLIENT_ADDRESS[0], "198.51.100.7"
-SERVER = Endpoint(socket.AF_INET, SERVER_ADDRESS)
-SERVER_6 = Endpoint(socket.AF_INET6, ("2001:db8::2", 22, 0, 0))
-
-
-class World:
-    """A pair whose client is watched by a Migrator, on a machine whose addresses we set."""
-
-    def __init__(self, pair, *endpoints):
-        self.pair, self.network = pair, pair.network
-        self.sources = {socket.AF_INET: WIFI}
-        self.opened = []
-        self.asleep = 0.0
-        self.gone = set()
-        self.keep_alive = KeepAlive()
-        self.migrator = Migrator(
-            pair.client, endpoints or (SERVER,), self.open_link,
-            find_source=lambda endpoint: self.sources.get(endpoint.family),
-            has_address=lambda host: host not in self.gone,
-            clock=lambda: asyncio.get_running_loop().time() + self.asleep,
-            keep_alive=self.keep_alive, find_endpoints=self.find_endpoints,
-        )  # fmt: skip
-        self.named = list(endpoints or (SERVER,))
-
-    async def find_endpoints(self):
-        return self.named
-
-    def open_link(self, endpoint, _bind_address):
-        self.opened.append(endpoint)
-        link = self.network.new_path((self.sources[endpoint.family], 40001 + len(self.opened)))
-        link.remote = endpoint.sockaddr[:2]
-        return link
-
-    def move_to(self, address):
-        self.sources[socket.AF_INET] = address
-        self.migrator.network_changed()
-
-
-USUAL = Conditions(latency=ROUND_TRIP / 2)
-
-
-def world(pair, test, conditions=USUAL, endpoints=()):
-    """Run the test with a World in which a session is open: (world, ours, theirs)."""
-
-    async def main():
-        async with pair(conditions, config=DAY) as two:
-            await two.log_in()
-            here = World(two, *endpoints)
-            here.migrator.start()
-            try:
-                await test(here, *await two.open_channel())
-            finally:
-                here.migrator.stop()
-
-    run(main())
-
-
-def now():
-    return asyncio.get_running_loop().time()
-
-
-async def echo_time(ours, theirs, key=b"k"):
-    """Seconds until a key comes back."""
-    begin = now()
-    await ours.write(key)
-    assert await theirs.read() == key
-    await theirs.write(key)
-    assert await ours.read() == key
-    return now() - begin
 
 
 def test_output_follows_a_client_that_types_nothing(pair):
@@ -207,52 +141,6 @@ def test_output_meets_a_client_whose_nat_has_forgotten(pair):
     world(pair, test)
 
 
-@pytest.mark.parametrize("seconds", [1, 30, 120, 3600])
-def test_after_a_blackout_the_key_typed_in_it_is_echoed_at_once(pair, seconds):
-    async def test(world, ours, theirs):
-        await echo_time(ours, theirs)
-        world.network.cut()
-        await ours.write(b"k")
-        await asyncio.sleep(seconds)
-        begin = now()
-        world.network.mend()
-        assert await theirs.read() == b"k"
-        await theirs.write(b"k")
-        assert await ours.read() == b"k"
-        assert now() - begin < 2 * ROUND_TRIP + max(0.5, seconds / 1000)
-
-    world(pair, test)
-
-
-def test_output_of_a_blackout_arrives_without_a_key(pair):
-    async def test(world, ours, theirs):
-        world.network.cut()
-        await theirs.write(b"build done")
-        await asyncio.sleep(60)
-        begin = now()
-        world.network.mend()
-        assert await ours.read() == b"build done"
-        assert now() - begin < 2 * ROUND_TRIP + 0.5
-
-    world(pair, test)
-
-
-def test_the_first_packet_leaves_within_a_tenth_of_a_second_of_the_networks_return(pair):
-    async def test(world, ours, theirs):
-        world.sources.clear()
-        world.network.cut()
-        await ours.write(b"k")
-        world.migrator.network_changed()
-        await asyncio.sleep(1800)
-        begin = now()
-        world.network.mend()
-        world.move_to(WIFI)
-        assert await theirs.read() == b"k"
-        assert now() - begin < 0.1 + 1.5 * ROUND_TRIP
-
-    world(pair, test)
-
-
 def test_the_old_path_is_taken_again_if_the_new_one_is_dead(pair):
     async def test(world, ours, theirs):
         old = world.network.client
@@ -365,17 +253,5 @@ def test_pauses_grow_no_longer_than_the_nat_remembers(pair):
                 network.rebind(("203.0.113.9", port))
         assert port - 50000 <= 2
         assert world.keep_alive.interval <= 60
-
-    world(pair, test)
-
-
-@pytest.mark.parametrize("hours", [2, pytest.param(8, marks=pytest.mark.slow)])
-def test_a_dead_network_does_not_end_the_session(pair, hours):
-    async def test(world, ours, theirs):
-        world.network.cut()
-        await ours.write(b"k")
-        await asyncio.sleep(hours * 3600)
-        assert not world.pair.client.is_over
-        assert not world.pair.server.is_over
 
     world(pair, test)

@@ -54,6 +54,20 @@ def test_what_is_acknowledged_is_not_repeated(lossy):
     assert lossy.due(1.0, PAUSE) is None
 
 
+def test_what_was_repeated_often_enough_is_wanted_again_after_an_outage(lossy):
+    """All copies went into the outage as well."""
+    for number, key in enumerate((b"a", b"b")):
+        lossy.wrote(4, key, False, 1 + number)
+        flush(lossy, 1 + number)
+        while (due := lossy.due(1 + number, PAUSE)) is not None:
+            flush(lossy, due)
+    lossy.again(0.9, 30.0, 0.1)
+    assert flush(lossy, 30.0) == [(4, 0, b"ab")]
+    lossy.all_arrived()
+    lossy.again(0.9, 40.0, 0.1)
+    assert flush(lossy, 40.0) == []
+
+
 def test_nothing_is_repeated_where_nothing_is_lost():
     repeats = Repeats()
     repeats.losses.look(1000, 1, 1.0)
