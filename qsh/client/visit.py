@@ -300,20 +300,22 @@ class Visit:
 
     async def reconnect(self, begin: Callable[[Connection], None]) -> None:
         """Replace a lost connection and its forwards. Raises NetworkError, LoginError."""
-        from qsh.client.session.resume import Resumption, may_resume
+        from qsh.client.session.resume import HUNG_UP, Resumption, may_resume
 
         settings, connection = self._settings, self._connection
         assert connection is not None
         assert self._keyring is not None
         assert self._identities is not None
         assert self._proof is not None
+        if self._is_abandoned():
+            raise NetworkError(f"connection to {connection.name} lost, and {HUNG_UP}")
         if connection.is_over:
             closed = await connection.wait_closed()
             if not may_resume(settings, closed, has_terminal=self._is_watched()):
                 raise loss_error(closed, connection.name)
         self._resumption = self._resumption or Resumption(
             settings, self._keyring, self._prompter, self._identities.result(), self._proof.key,
-            has_terminal=self._is_watched, ticket=self._ticket,
+            has_terminal=self._is_watched, is_abandoned=self._is_abandoned, ticket=self._ticket,
             aside=self._session.aside if self._session and self._may_type else None,
         )
         await self._leave_connection(connection)
@@ -330,9 +332,16 @@ class Visit:
 
     def _is_watched(self) -> bool:
         """Whether somebody may look at a session: not at a terminal that has hung up."""
-        has_hung_up = self._began_on_terminal and not self._console.is_terminal
-        is_ours = self._is_interactive and not has_hung_up
+        is_ours = self._is_interactive and not self._has_hung_up()
         return is_ours or (self.sharing is not None and self.sharing.has_terminal)
+
+    def _has_hung_up(self) -> bool:
+        return self._began_on_terminal and not self._console.is_terminal
+
+    def _is_abandoned(self) -> bool:
+        """Whether the session's terminal has hung up, and nobody else shares the connection: then
+        one that is lost is not worth another."""
+        return self._is_interactive and self._has_hung_up() and self.sharing is None
 
     async def _tell_status(self) -> None:
         await asyncio.sleep(1)  # shorter visits are not asked about

@@ -1,12 +1,19 @@
 """The client at a terminal as a shell's job: stopped, continued, listed, in the background."""
 
+import os
+import pty
+import signal
 import time
 
 import pytest
 
 from tests.integration.forward_peers import EchoServer, free_port
 from tests.integration.forward_peers import connect as connect_to
+from tests.integration.harness import Client, public
+from tests.integration.raw_client import wait_until
+from tests.integration.relay import Relay
 from tests.integration.test_promise_terminal import PLAIN_SHELL
+from tests.integration.test_resume import cut
 
 pytestmark = pytest.mark.one_pair
 
@@ -112,3 +119,29 @@ def test_in_the_background_forwarded_connections_go_on(qsh, local):
             time.sleep(0.1)
         else:
             pytest.fail("the background process still listens")
+
+
+def test_whose_terminal_has_hung_up_does_not_dial_on(own_daemon, engines, tmp_path):
+    """Its patience would be that of a terminal: days."""
+    daemon = own_daemon()
+    relay = Relay(daemon.port)
+    client = Client(tmp_path / "far", engines[0], "127.0.0.1", relay.port)
+    client.known_hosts.write_text(f"[127.0.0.1]:{relay.port} {public(daemon.host_key)}\n")
+    daemon.authorize(public(client.key))
+    ours, theirs = pty.openpty()
+    messages = tmp_path / "messages"
+    with messages.open("wb") as stderr, client.start(
+        "-t", "host", "echo ready; sleep 600", stdin=theirs, stdout=theirs, stderr=stderr,
+        start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        assert b"ready" in os.read(ours, 4096)
+        relay.lead_to(free_port())
+        assert cut(daemon)
+        seen = len(relay.up)
+        assert wait_until(lambda: sum(size >= 1200 for size in relay.up[seen:]) > 3)  # it dials
+        assert process.poll() is None
+        os.close(ours)
+        assert process.wait(30) == 255
+    assert "hung up" in messages.read_text()
+    relay.close()

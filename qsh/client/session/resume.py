@@ -40,6 +40,7 @@ FIRST_PAUSE, LAST_PAUSE = 0.1, 5.0
 DIAL_TIMEOUT = 4.0
 """Seconds for one handshake; more where ConnectTimeout says so."""
 LOGIN_TIMEOUT = 20.0
+HUNG_UP = "its terminal has hung up"
 IDLE = "idle timeout"
 """What engines call the end of a connection on which nothing was heard."""
 
@@ -53,12 +54,14 @@ Aside = Callable[[], contextlib.AbstractAsyncContextManager[None]]
 class Resumption:
     """The means of a visit's login, to be used again. `host_key` is the host's at first: where the
     session goes on, typed input goes unasked, so another key must be in known_hosts, whatever
-    StrictHostKeyChecking says. `has_terminal` says whether somebody looks: a terminal may hang up.
+    StrictHostKeyChecking says. `has_terminal` says whether somebody looks; `is_abandoned`, whether
+    nobody will any more, since the terminal has hung up.
     `ticket` is the session's; `aside` None: nobody may be asked."""
 
     def __init__(self, settings: ClientSettings, keyring: Keyring, prompter: UserPrompter,
                  identities: tuple[Identity, ...], host_key: PublicKey, *,
-                 has_terminal: Callable[[], bool], ticket: Ticket | None = None,
+                 has_terminal: Callable[[], bool],
+                 is_abandoned: Callable[[], bool] = lambda: False, ticket: Ticket | None = None,
                  aside: Aside | None = None) -> None:
         asked = settings.connect_timeout
         self._settings = replace(
@@ -70,6 +73,7 @@ class Resumption:
         self._identities = identities
         self._host_key = host_key
         self._has_terminal = has_terminal
+        self._is_abandoned = is_abandoned
         self._ticket = ticket
         self._aside = None if settings.batch_mode else aside
         self._changed = Signal()
@@ -90,6 +94,9 @@ class Resumption:
                     if isinstance(error, HostKeyError) and str(error) != told:
                         told = str(error)  # may be another network's liar: told once
                         _log.error("%s", error)
+                    if self._is_abandoned():
+                        host = self._settings.original_host
+                        raise NetworkError(f"connection to {host} lost, and {HUNG_UP}") from None
                     patience = _patience(self._settings, has_terminal=self._has_terminal())
                     deadline = began + patience
                     if loop.time() >= deadline:
