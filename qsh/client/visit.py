@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qsh import log
 from qsh.client.dial.connect import connect, follow_network
@@ -19,7 +19,7 @@ from qsh.client.session.console import Console, Interrupted
 from qsh.client.session_options import ATTACH, END, LIST, START, SessionWish
 from qsh.client.timeline import mark
 from qsh.config.client_settings import ClientSettings
-from qsh.errors import EXIT_OWN_ERROR, NetworkError
+from qsh.errors import EXIT_OWN_ERROR, LoginError, NetworkError
 from qsh.net.connection import Connection
 from qsh.net.endings import loss_error
 from qsh.net.tasks import spawn
@@ -185,6 +185,10 @@ class Visit:
             if sharing is not None:
                 await sharing.finish()
             return status
+        except LoginError:
+            if sharing is not None:  # its passengers may go on without us
+                await sharing.drained()
+            raise
         except NetworkError:
             if sharing is not None and sharing.is_told_to_end:
                 return EXIT_OWN_ERROR
@@ -300,22 +304,18 @@ class Visit:
 
     async def reconnect(self, begin: Callable[[Connection], None]) -> None:
         """Replace a lost connection and its forwards. Raises NetworkError, LoginError."""
-        from qsh.client.session.resume import HUNG_UP, Resumption, may_resume
+        from qsh.client.session.resume import HUNG_UP, may_resume
 
         settings, connection = self._settings, self._connection
         assert connection is not None
-        assert self._keyring is not None
-        assert self._identities is not None
-        assert self._proof is not None
         if self._is_abandoned():
             raise NetworkError(f"connection to {connection.name} lost, and {HUNG_UP}")
         if connection.is_over:
             closed = await connection.wait_closed()
             if not may_resume(settings, closed, has_terminal=self._is_watched()):
                 raise loss_error(closed, connection.name)
-        self._resumption = self._resumption or Resumption(
-            settings, self._keyring, self._prompter, self._identities.result(), self._proof.key,
-            has_terminal=self._is_watched, is_abandoned=self._is_abandoned, ticket=self._ticket,
+        self._resumption = self._resumption or self.resumption(
+            self._ticket, self._is_watched, is_abandoned=self._is_abandoned,
             aside=self._session.aside if self._session and self._may_type else None,
         )
         await self._leave_connection(connection)
@@ -329,6 +329,18 @@ class Visit:
             await self._forwards.start()
         if self.sharing is not None:
             self.sharing.reconnected(connection)
+
+    def resumption(self, ticket: "Ticket | None", has_terminal: Callable[[], bool],
+                   **more: Any) -> "Resumption":
+        """The way back for all, or for one session of a shared connection, by its ticket."""
+        from qsh.client.session.resume import Resumption
+
+        assert self._keyring is not None
+        assert self._identities is not None
+        assert self._proof is not None
+        return Resumption(self._settings, self._keyring, self._prompter,
+                          self._identities.result(), self._proof.key,
+                          has_terminal=has_terminal, ticket=ticket, **more)  # fmt: skip
 
     def _is_watched(self) -> bool:
         """Whether somebody may look at a session: not at a terminal that has hung up."""

@@ -10,6 +10,7 @@ import pytest
 from tests.integration.forward_peers import EchoServer, connect, free_port
 from tests.integration.raw_client import named, wait_until
 from tests.integration.test_mux import pid_of
+from tests.integration.test_resume_ticket import tickets, type_password
 from tests.pty_process import PtyProcess
 
 pytestmark = pytest.mark.one_pair
@@ -109,3 +110,60 @@ def test_a_master_with_nothing_but_forwards(qsh, daemon):
             assert wait_until(lambda: is_echoed(port))
         finally:
             master.kill()
+
+
+@pytest.mark.root
+def test_who_logged_in_by_a_password_goes_on_alone(own_daemon, new_client, account):
+    """The master cannot log in again without its user's hands: each session does, by its ticket."""
+    daemon = own_daemon("UsePAM no")
+    qsh = new_client(daemon)
+    path = Path("/tmp") / f"qsh-mux-{uuid.uuid4().hex[:12]}"
+    qsh.configure(f"User {account.name}", "PubkeyAuthentication no", f"ControlPath {path}")
+    master = PtyProcess(qsh.command("-M", "-N", "host"), qsh.environment)
+    riders = []
+    try:
+        type_password(master, 1)
+        assert wait_until(path.exists, 30)
+        riders = [qsh.start("host", "cat") for _ in range(2)]
+        assert all(line(rider, b"before") for rider in riders)
+        assert wait_until(lambda: len(tickets(daemon)) == 2, 30)
+        for number in range(2):
+            lose_connection(daemon)
+            assert all(line(rider, b"after %d" % number) for rider in riders)
+            assert daemon.log.count("Accepted session-ticket@qsh") == 2 * number + 2
+        assert not path.exists()  # there is nothing to share any more
+        for rider in riders:
+            rider.stdin.close()
+            assert rider.wait(20) == 0
+        assert wait_until(lambda: not tickets(daemon), 20)
+    finally:
+        for rider in riders:
+            rider.kill()
+            rider.wait()
+        master.close()
+
+
+@pytest.mark.root
+def test_the_first_session_of_a_master_that_persists_goes_on_alone(
+    own_daemon, new_client, account
+):
+    daemon = own_daemon("UsePAM no")
+    qsh = new_client(daemon)
+    path = Path("/tmp") / f"qsh-mux-{uuid.uuid4().hex[:12]}"
+    qsh.configure(f"User {account.name}", "PubkeyAuthentication no", f"ControlPath {path}",
+                  "ControlPersist yes")  # fmt: skip
+    words = qsh.command("-M", "-tt", "host", "stty -echo; echo ready; exec cat")
+    terminal = PtyProcess(words, qsh.environment)
+    try:
+        type_password(terminal, 1)
+        terminal.expect("ready", 30)
+        assert wait_until(lambda: tickets(daemon), 30)
+        lose_connection(daemon)
+        terminal.write("after the cut\r")
+        terminal.expect("after the cut", 30)
+        assert "Accepted session-ticket@qsh" in daemon.log
+        terminal.write("\4")
+        assert terminal.wait(20) == 0
+        assert not path.exists()
+    finally:
+        terminal.close()

@@ -17,8 +17,8 @@ from qsh import log
 from qsh.client.master.client import Boarding, MasterClient
 from qsh.client.master.passenger import PassengerSession
 from qsh.client.master.text import describe_channels, describe_connection
+from qsh.client.master.way_back import Ways
 from qsh.client.plan import SessionPlan
-from qsh.client.session.lasting_channel import Reconnect
 from qsh.config.client_settings import ClientSettings
 from qsh.errors import QshError
 from qsh.net.connection import Connection
@@ -66,14 +66,14 @@ def listen(path: str) -> socket.socket:
 
 class Master:
     """Serves until `close`. `forwards` gives those of the connection; `ask` is asked, where
-    ControlMaster says so, whether a client's request may be granted; `rejoin` replaces a lost
-    connection, for the sessions on it."""
+    ControlMaster says so, whether a client's request may be granted; `ways` are those of its
+    sessions when the connection is lost."""
 
     def __init__(self, connection: Connection, settings: ClientSettings,
                  forwards: "Callable[[], Awaitable[Forwards]]",
-                 ask: Callable[[str], Awaitable[bool]], rejoin: Reconnect) -> None:
+                 ask: Callable[[str], Awaitable[bool]], ways: Ways) -> None:
         self._connection = connection
-        self._rejoin = rejoin
+        self._ways = ways
         self._watching: asyncio.Task[object] | None = None
         self.settings = settings
         self._forwards = forwards
@@ -208,7 +208,7 @@ class Master:
         """A session on these descriptors."""
         host = self.settings.original_host
         session = PassengerSession(self._connection, plan, host, descriptors, started,
-                                   self._rejoin)  # fmt: skip
+                                   self._ways)  # fmt: skip
         session.open()
         return session
 

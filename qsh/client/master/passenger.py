@@ -9,10 +9,11 @@ import os
 import termios
 from collections.abc import Callable, Iterator, Sequence
 
+from qsh.client.master.way_back import WayBack, Ways
 from qsh.client.notices import show
 from qsh.client.plan import SessionPlan
 from qsh.client.session.console import Console, WindowSize
-from qsh.client.session.lasting_channel import Place, Reconnect, new_number
+from qsh.client.session.lasting_channel import Place, new_number
 from qsh.client.session.session import Lasting, Session
 from qsh.config.client_settings import ClientSettings
 from qsh.net.connection import Connection
@@ -88,13 +89,15 @@ class PassengerSession(Session):
 
     def __init__(self, connection: Connection, plan: SessionPlan, host: str,
                  descriptors: Sequence[int], started: Callable[[], None],
-                 reconnect: Reconnect) -> None:
+                 ways: Ways) -> None:
         stdin, stdout, stderr = descriptors
-        lasting = Lasting(Place(new_number().hex(), new_number()), reconnect)
+        self._way_back = WayBack(ways, lambda: self.kept_number, lambda: self.has_terminal)
+        lasting = Lasting(Place(new_number().hex(), new_number()), self._way_back.reconnect)
         super().__init__(connection, plan, PassengerConsole(stdin), host, (stdout, stderr),
                          lasting=lasting)  # fmt: skip
         self._descriptors = tuple(descriptors)
         self._has_started = started
+        self._way_back.offer_ticket(connection)
 
     @property
     def has_terminal(self) -> bool:
@@ -113,7 +116,8 @@ class PassengerSession(Session):
         self._leave()
 
     def close(self) -> None:
-        """Let go of the descriptors."""
+        """Let go of the descriptors, and of a connection of its own."""
+        self._way_back.close()
         for descriptor in self._descriptors:
             with contextlib.suppress(OSError):
                 os.close(descriptor)

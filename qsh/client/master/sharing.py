@@ -18,6 +18,7 @@ from qsh.client.master.client import Boarding
 from qsh.client.master.master import Master, NotListeningError
 from qsh.client.master.passenger import PassengerSession
 from qsh.client.master.rejoining import Rejoining
+from qsh.client.master.way_back import Means, Ways
 from qsh.client.session.lasting_channel import Reconnect
 from qsh.config.client_settings import ClientSettings
 from qsh.errors import EXIT_OWN_ERROR
@@ -36,7 +37,7 @@ def run_shared(visit: "Visit", settings: ClientSettings, plan: "SessionPlan | No
                work: Callable[[Callable[[], None]], int], *, has_stdio: bool) -> int:
     """The visit as a master, in the process that ControlPersist and -f want; the exit status.
     Raises QshError."""
-    visit.sharing = Sharing(settings, visit.reconnect)
+    visit.sharing = Sharing(settings, visit.reconnect, visit.resumption)
     persists = settings.control_persist is not None
     if settings.fork_after_authentication or (persists and plan is None and not has_stdio):
         from qsh.client.background import run_in_background
@@ -47,7 +48,7 @@ def run_shared(visit: "Visit", settings: ClientSettings, plan: "SessionPlan | No
     from qsh.client.master.persist import FirstPassenger, run_persistent
 
     def work_apart(first: FirstPassenger) -> int:
-        visit.sharing = Sharing(settings, visit.reconnect, first)
+        visit.sharing = Sharing(settings, visit.reconnect, visit.resumption, first)
         return work(first.detach)
 
     return run_persistent(
@@ -58,13 +59,14 @@ def run_shared(visit: "Visit", settings: ClientSettings, plan: "SessionPlan | No
 
 class Sharing:
     """The sharing of one visit. `first` is the process that waits for the visit's own session;
-    `reconnect` replaces the visit's connection."""
+    `reconnect` replaces the visit's connection, `means` serve one session of it alone."""
 
-    def __init__(self, settings: ClientSettings, reconnect: Reconnect,
+    def __init__(self, settings: ClientSettings, reconnect: Reconnect, means: Means,
                  first: "FirstPassenger | None" = None) -> None:
         self._settings = settings
         self.rejoin = Rejoining(reconnect).rejoin
         """Replaces it for all who share it."""
+        self._ways = Ways(settings, self.rejoin, means, self._stop_listening)
         self._first = first
         self._boarding: Boarding | None = None
         self._master: Master | None = None
@@ -85,14 +87,14 @@ class Sharing:
         started = asyncio.Event()
         session = PassengerSession(connection, plan, self._settings.original_host,
                                    self._first.descriptors, started.set,
-                                   self.rejoin)  # fmt: skip
+                                   self._ways)  # fmt: skip
         session.open()
         self._boarding = Boarding(session, started)
 
     def begin(self, connection: Connection, forwards: "Callable[[], Awaitable[Forwards]]") -> None:
         """The login stands: take passengers. Where there can be no socket, the visit goes on
         without."""
-        self._master = Master(connection, self._settings, forwards, _ask, self.rejoin)
+        self._master = Master(connection, self._settings, forwards, _ask, self._ways)
         try:
             self._master.listen()
         except NotListeningError as error:
@@ -101,6 +103,16 @@ class Sharing:
         loop.add_signal_handler(signal.SIGWINCH, self._master.resized)
         if self._first is not None and self._boarding is None:
             self._first.sock.send(mux_wire.encode(mux_wire.HELLO, mux_wire.VERSION))
+
+    def _stop_listening(self) -> None:
+        """There is no connection to share any more: who comes now makes one."""
+        if self._master is not None:
+            self._master.stop_listening()
+
+    async def drained(self) -> None:
+        """Until those are gone who go on by themselves."""
+        if self._master is not None:
+            await self._master.drained()
 
     def reconnected(self, connection: Connection) -> None:
         """The visit has another connection."""
