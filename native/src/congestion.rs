@@ -60,6 +60,7 @@ impl Algorithm {
 pub struct Observations {
     algorithm: AtomicU8,
     in_flight: AtomicU64,
+    elsewhere: AtomicU64,
     latest_rtt_nanoseconds: AtomicU64,
     probe_allowed: AtomicBool,
     typing: AtomicBool,
@@ -83,6 +84,22 @@ impl Observations {
     /// A transmit that wants an acknowledgement has left: quinn tells controllers of all alike.
     pub fn sent(&self, bytes: u64) {
         self.in_flight.fetch_add(bytes, Relaxed);
+    }
+
+    /// Another path is in use: what is in flight does not count towards its window (RFC 9000 section
+    /// 9.4), and may never be heard of.
+    pub fn moved(&self) {
+        self.elsewhere.store(self.bytes_in_flight(), Relaxed);
+    }
+
+    fn elsewhere(&self) -> u64 {
+        self.elsewhere.load(Relaxed)
+    }
+
+    /// So much of it was acknowledged or lost.
+    fn settled_elsewhere(&self, bytes: u64) {
+        let left = self.elsewhere().saturating_sub(bytes);
+        self.elsewhere.store(left, Relaxed);
     }
 
     /// The next datagram may leave whatever the window says.
@@ -175,8 +192,11 @@ impl Controller for Watched {
         rtt: &RttEstimator,
     ) {
         if sent < self.begun {
+            self.observations.settled_elsewhere(bytes);
             return;
         }
+        // From now on quinn knows what was lost.
+        self.observations.settled_elsewhere(u64::MAX);
         let sample = now.saturating_duration_since(sent).as_nanos() as u64;
         self.observations
             .latest_rtt_nanoseconds
@@ -225,6 +245,8 @@ impl Controller for Watched {
         if sent >= self.begun {
             self.inner
                 .on_congestion_event(now, sent, is_persistent_congestion, lost_bytes);
+        } else {
+            self.observations.settled_elsewhere(lost_bytes);
         }
     }
 
@@ -234,7 +256,7 @@ impl Controller for Watched {
     }
 
     fn window(&self) -> u64 {
-        let window = self.courtesy.limited(self.inner.window());
+        let window = self.courtesy.limited(self.inner.window()) + self.observations.elsewhere();
         if !self.observations.is_probe_allowed() {
             return window;
         }

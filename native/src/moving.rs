@@ -15,6 +15,7 @@ impl Engine {
             if let Some(connection) = engine.established() {
                 connection.local_address_changed();
                 connection.path_changed(now);
+                engine.observations.moved();
                 engine.observations.allow_probe();
             }
         });

@@ -32,11 +32,12 @@ class Aside:
         self._looked_at = self._filled_at = 0.0
         self._pause = 0.0
         self._is_to_fill = False
+        self._is_asked = False
         self._timer: asyncio.TimerHandle | None = None
 
     def moved(self, heard_at: float) -> None:
         """At a client: another path is in use; the server was last heard at that time."""
-        self.again(heard_at)
+        self.again(heard_at, is_whole=True)
         self._fill()
 
     def _fill(self) -> None:
@@ -51,23 +52,31 @@ class Aside:
     def heard_elsewhere(self, heard_before: float) -> None:
         """At a server: the client is heard from another address, and was last heard from the old
         one at that time. It shall make large packets."""
-        self.again(heard_before)
+        self.again(heard_before, is_whole=True)
         if self._engine.max_datagram_payload:
             self._engine.send_datagrams([LARGE_WANTED])
         self._wake()
 
-    def again(self, heard_at: float) -> None:
-        """What the peer has not had a round trip before it was last heard may be lost."""
-        round_trip = self._engine.stats.smoothed_rtt
-        self.repeats.again(heard_at - round_trip, self._loop.time(), round_trip)
+    def again(self, heard_at: float, *, is_whole: bool) -> None:
+        """What the peer has not had a round trip before it was last heard may be lost; `is_whole`
+        where all of it shall go out now."""
+        self._is_asked = True
+        round_trip, now = self._engine.stats.smoothed_rtt, self._loop.time()
+        self.repeats.again(heard_at - round_trip, now, round_trip, is_whole=is_whole)
 
     def flushing(self) -> None:
         """Packets are about to leave: add the copies whose turn it is."""
         now, repeats = self._loop.time(), self.repeats
         if now - self._looked_at >= LOOK:
             self._look(now)
-        if repeats.due(now, self._pause) is not None and not self._engine.stats.bytes_in_flight:
+        # Right after a move nothing is in flight by the new path; by the old one something was.
+        is_owed = self._is_asked or self._engine.stats.bytes_in_flight
+        if repeats.due(now, self._pause) is not None and not is_owed:
             repeats.all_arrived()
+        if not self._is_asked and self._is_full():
+            self._stop_timer()  # what comes, or the next probe, will flush again
+            return
+        self._is_asked = False
         largest = self._engine.max_datagram_payload or 0
         copies = [copy for copy in repeats.flushing(now, self._pause) if len(copy) <= largest]
         if self._is_to_fill:
@@ -79,6 +88,12 @@ class Aside:
         if copies:
             self._engine.send_datagrams(copies)
         self._arm(now)
+
+    def _is_full(self) -> bool:
+        """Whether copies would wait in the engine, where they would be in the way of what is newer
+        when the network is back."""
+        stats = self._engine.stats
+        return stats.bytes_in_flight + stats.datagram_size > stats.congestion_window
 
     def _look(self, now: float) -> None:
         self._looked_at = now
@@ -105,11 +120,14 @@ class Aside:
 
     def stop(self) -> None:
         """The connection is over."""
+        self._stop_timer()
+
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
 
     def _arm(self, now: float) -> None:
         due = self.repeats.due(now, self._pause)
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_timer()
         self._timer = None if due is None else self._loop.call_at(due, self._wake)

@@ -151,7 +151,7 @@ class Migrator:
             if source != connection.paths.local[0] or endpoint is not self._endpoint:
                 self._move(endpoint)
             elif came_back or connection.vigil.silence:
-                connection.vigil.kick()
+                connection.vigil.kick(is_news=True)
             connection.vigil.hurry()
             return
         if self._has_route:

@@ -79,6 +79,7 @@ class _Written:
     burst: int = 0
     burst_since: float = 0.0
     rests_until: float = 0.0
+    is_whole_wanted: bool = False
 
     def add(self, data: bytes, now: float) -> None:
         """So much more is about to be sent."""
@@ -114,17 +115,22 @@ class _Written:
         copies = self.pieces[-1].copies
         return self.sent_at + pause * (1 << copies) if copies < COPIES else math.inf
 
-    def repeat(self) -> tuple[int, bytes]:
-        """Offset and bytes of what has been sent before, as much as one DATAGRAM takes."""
-        data, spent = b"", self.spent()
+    def repeat(self, *, with_new: bool) -> list[tuple[int, bytes]]:
+        """Offset and bytes of what has been sent before, and of what is about to be if `with_new`:
+        as much as one DATAGRAM takes, or all."""
+        found, data, spent = list[tuple[int, bytes]](), b"", self.spent()
         offset = self.end - self.size + sum(len(self.pieces[at].data) for at in range(spent))
-        for place in range(spent, len(self.pieces) - self.new):
+        for place in range(spent, len(self.pieces) - (0 if with_new else self.new)):
             piece = self.pieces[place]
             if len(data) + len(piece.data) > COPY:
-                break
+                if not self.is_whole_wanted:
+                    break
+                found.append((offset, data))
+                offset, data = offset + len(data), b""
             piece.copies += 1
             data += piece.data
-        return offset, data
+        self.is_whole_wanted = False
+        return [*found, (offset, data)]
 
 
 @dataclass(slots=True)
@@ -157,12 +163,13 @@ class Repeats:
         if stream.pieces:
             self._recent[stream_id] = stream
 
-    def again(self, since: float, now: float, round_trip: float) -> None:
+    def again(self, since: float, now: float, round_trip: float, *, is_whole: bool) -> None:
         """What was sent since then may be lost: it goes out once more now, and what follows within
-        a round trip is repeated, too."""
+        a round trip is repeated, too. `is_whole`: all that is kept, since it is likely to arrive,
+        and the last of it is of no use without the rest; else what fits in one packet."""
         self._needed_until = now + round_trip
         for stream in self._recent.values():
-            stream.sent_at = 0.0
+            stream.sent_at, stream.is_whole_wanted = 0.0, is_whole
             stream.keep(lambda piece: piece.written_at >= since - EARLY)
             for piece in stream.pieces:
                 piece.copies = 0
@@ -188,7 +195,10 @@ class Repeats:
             elif stream.new or now >= stream.due(pause) - EARLY:
                 # What was often enough is kept: after an outage it is wanted again.
                 if self._is_needed(now) and len(stream.pieces) - stream.new > stream.spent():
-                    found.append(encode_copy(stream_id, *stream.repeat()))
+                    # After an outage the peer waits for what is lost before it takes what is new,
+                    # and a copy of both together spares it that.
+                    copies = stream.repeat(with_new=now <= self._needed_until)
+                    found += [encode_copy(stream_id, *copy) for copy in copies]
                 stream.new, stream.sent_at = 0, now
         return found
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 from qsh.net.liveness import KeepAlive, Silence, patience, probe_interval
 from qsh.quic.engine import Engine
@@ -12,12 +13,18 @@ EARLY = 0.002
 """Seconds by which a timer may be early."""
 
 
+class Again(Protocol):
+    """See Aside.again."""
+
+    def __call__(self, heard_at: float, *, is_whole: bool) -> None: ...
+
+
 class Vigil:
     """Kicks the engine when it is time; `flush` has it send, and `again` repeat what the peer may
     not have, which was last heard at a given time. Told by the driver what happens."""
 
     def __init__(self, engine: Engine, flush: Callable[[], None],
-                 again: Callable[[float], None]) -> None:
+                 again: Again) -> None:
         self._engine = engine
         self._flush = flush
         self._again = again
@@ -65,14 +72,14 @@ class Vigil:
         now = self._loop.time()
         if self._silence.length(now) >= patience(0.0):
             self._engine.kick(now)
-            self._again(self._silence.heard_at)
+            self._again(self._silence.heard_at, is_whole=True)
         self._silence.heard(now)
 
-    def kick(self) -> None:
-        """A sign of life, now."""
+    def kick(self, *, is_news: bool = False) -> None:
+        """A sign of life, now. `is_news`: the network is said to be back, so it may well arrive."""
         if not self._is_over:
             if self.silence:
-                self._again(self._silence.heard_at)
+                self._again(self._silence.heard_at, is_whole=is_news)
             self._engine.kick(self._loop.time())
             self._flush()
 

@@ -30,7 +30,17 @@ def migrate(connection: Connection, now: float) -> None:
     old path has not seen (RFC 9000 section 9.5), and at once."""
     connection.change_connection_id()
     forget_path(connection, now)
+    _leave_behind(connection._loss)
     kick(connection, now)
+
+
+def _leave_behind(loss: QuicPacketRecovery) -> None:
+    """Packets sent by the old path do not count towards the window of the new one (RFC 9000 section
+    9.4)."""
+    for space in loss.spaces:
+        for packet in space.sent_packets.values():
+            packet.in_flight = False
+    loss._cc.bytes_in_flight = 0
 
 
 def forget_path(connection: Connection, now: float) -> None:

@@ -9,6 +9,28 @@ from tests.unit.net.world import ROUND_TRIP, WIFI, echo_time, now, world
 pytestmark = pytest.mark.no_cover  # it would take seven times as long
 
 
+def test_chaff_that_went_into_an_outage_does_not_hold_up_the_next_key(pair):
+    """Keys and chaff share a stream: at their end the key waits for all of them."""
+
+    async def test(world, ours, theirs):
+        await echo_time(ours, theirs)
+        for number in range(3):
+            for place in range(85):
+                if place == 10:
+                    world.network.cut()
+                    world.move_to(None)
+                ours.ping(b"\0")
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(1.5)
+            world.network.mend()
+            world.move_to(f"198.51.100.{number}")
+            await asyncio.sleep(0.005)
+            assert await echo_time(ours, theirs) < ROUND_TRIP + 0.02
+            await asyncio.sleep(3)
+
+    world(pair, test)
+
+
 @pytest.mark.parametrize("seconds", [1, 30, 120, 3600])
 def test_after_a_blackout_the_key_typed_in_it_is_echoed_at_once(pair, seconds):
     async def test(world, ours, theirs):

@@ -61,11 +61,25 @@ def test_what_was_repeated_often_enough_is_wanted_again_after_an_outage(lossy):
         flush(lossy, 1 + number)
         while (due := lossy.due(1 + number, PAUSE)) is not None:
             flush(lossy, due)
-    lossy.again(0.9, 30.0, 0.1)
+    lossy.again(0.9, 30.0, 0.1, is_whole=False)
     assert flush(lossy, 30.0) == [(4, 0, b"ab")]
     lossy.all_arrived()
-    lossy.again(0.9, 40.0, 0.1)
+    lossy.again(0.9, 40.0, 0.1, is_whole=False)
     assert flush(lossy, 40.0) == []
+
+
+def test_after_an_outage_all_that_is_kept_goes_out_at_once(lossy):
+    """The last of it is of no use to who lacks the first."""
+    for number in range(20):
+        lossy.wrote(4, b"%02d" % number * 50, False, 1 + number)
+        flush(lossy, 1 + number)
+    lossy.again(0.9, 30.0, 0.1, is_whole=True)
+    copies = flush(lossy, 30.0)
+    assert all(len(data) <= COPY for _, _, data in copies)
+    assert [offset for _, offset, _ in copies] == [0, COPY]
+    assert b"".join(data for _, _, data in copies) == b"".join(b"%02d" % n * 50 for n in range(20))
+    lossy.again(0.9, 30.2, 0.1, is_whole=False)
+    assert [len(data) for _, _, data in flush(lossy, 30.2)] == [COPY]
 
 
 def test_nothing_is_repeated_where_nothing_is_lost():
@@ -92,7 +106,7 @@ def test_what_was_under_way_to_an_old_address_is_repeated_at_once():
     for number, key in enumerate((b"a", b"b", b"c")):
         repeats.wrote(4, key, False, 1 + number / 10)
         assert flush(repeats, 1 + number / 10) == []
-    repeats.again(1.1, 1.25, 0.15)
+    repeats.again(1.1, 1.25, 0.15, is_whole=False)
     assert repeats.due(1.25, PAUSE) < 1.25
     assert flush(repeats, 1.25) == [(4, 1, b"bc")]
     assert repeats.due(1.5, PAUSE) is None
