@@ -34,8 +34,8 @@ FORWARDS = ("local_forwards", "remote_forwards", "dynamic_forwards")
 """Fields that ClearAllForwardings empties, and whose Unix sockets' paths take tokens."""
 
 DERIVED = ("config_file", "original_host", "local_user", "identity_files_given",
-           "is_for_this_visit")
-"""Fields that no keyword sets."""
+           "is_for_this_visit", "forwards_own_agent", "ignore_unknown")
+"""Fields that no keyword's value stands in as it is."""
 
 
 def load_client(
