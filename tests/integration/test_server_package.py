@@ -2,6 +2,7 @@
 certificate, password and second factor, refused where it must be, restarted under load."""
 
 import os
+import platform
 import subprocess
 from pathlib import Path
 
@@ -38,7 +39,8 @@ def clean_root(tmp_path):
     if given_root():
         run("cp", "-a", given_root(), path)
     else:
-        run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", "stable", path)
+        release = platform.freedesktop_os_release()["VERSION_CODENAME"]  # they are built for it
+        run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", release, path)
     yield path
     run("rm", "-rf", "--one-file-system", path)
 
