@@ -34,7 +34,7 @@ LOSSES_EVERY = 0.1
 LOSSY = 0.002
 """Of what is sent: from then on a TCP by cubic at 40 ms gets less than 10 Mbit/s."""
 LAST_COPIES_AFTER = 0.005
-"""Seconds without another packet, which copies would follow."""
+"""Seconds that copies wait at most for packets to follow."""
 READS_PER_TURN = 64
 MAX_PACKET = 65535 + ETHERNET_HEAD
 
@@ -126,8 +126,8 @@ class Tunnel:
                     await self._device.resize(self._device.name, size)
                 except OSError as error:
                     _log.debug1("%s keeps its size: %s", self._device.name, error.strerror)
-                else:
-                    _log.debug1("%s takes packets of %d bytes", self._device.name, size)
+                    return
+                _log.debug1("%s takes packets of %d bytes", self._device.name, size)
             await asyncio.sleep(LOOK_EVERY)
 
 
